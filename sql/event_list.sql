@@ -1,0 +1,9 @@
+-- available_spots counts a hold that has expired as free, swept or not.
+SELECT id, name, total_spots,
+       available_spots + (SELECT count(*) FROM tickets
+                          WHERE event_id = events.id AND status = 'reserved' AND expires_at <= :now),
+       status, starts_at, sales_open_at, sales_close_at, hold_ms, created_at
+FROM events
+WHERE id > :after
+ORDER BY id
+LIMIT :limit;

@@ -1,0 +1,2 @@
+INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
+VALUES (:now, :event_id, :ticket_id, :kind, :spots);

@@ -1,0 +1,1 @@
+UPDATE readiness SET checked_at = :now WHERE id = 1;

@@ -1,0 +1,27 @@
+//! What the product does: one function a use case. Each looks, decides, then acts, inside the
+//! transaction it is given, with the one time of that transaction.
+//!
+//! Everything is decided before anything is written, because refusals are committed along with
+//! the rest of their batch. The only thing written before a refusal is the release of an expired
+//! hold, which is right whatever follows.
+
+mod events;
+mod holds;
+mod once;
+mod register;
+mod tickets;
+
+pub use events::{create_event, list_events, show_event};
+pub use holds::{events_with_expired_holds, release_expired_holds};
+pub use once::Done;
+pub use register::{Registration, foresee, register};
+pub use tickets::{Confirmation, confirm, show_ticket};
+
+use crate::error::Error;
+use crate::model::Timestamp;
+use crate::store::Tx;
+
+/// Proves that a commit can be made, by making one.
+pub fn prove_ready(tx: &Tx, now: Timestamp) -> Result<(), Error> {
+    tx.readiness_touch(now)
+}

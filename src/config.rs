@@ -1,0 +1,252 @@
+//! Flags and `LASTSEAT_*` variables, validated into one [`Config`].
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use log::LevelFilter;
+
+use crate::http::{Cidr, RateLimit};
+use crate::store::Durability;
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "lastseat",
+    version,
+    about = "Event registration and ticketing that sells the last seat exactly once.",
+    long_about = "Event registration and ticketing that sells the last seat exactly once.\n\n\
+        Without a command it serves: on 127.0.0.1:8080, with the database events.db in the \
+        current folder, which it creates. Stop it with Ctrl-C or SIGTERM.",
+    after_help = "Durations are written 500ms, 10s, 5m or 1h. A flag beats its variable.\n\n\
+        Try it:\n  \
+        curl -H 'X-Role: organizer' -d '{\"name\":\"Concert\",\"total_spots\":5}' localhost:8080/events\n  \
+        curl -H 'X-Role: user' -d '{\"email\":\"ada@example.com\"}' localhost:8080/events/1/register",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub config: Config,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the server (what lastseat does without a command)
+    Serve(Config),
+}
+
+/// Everything the server can be told. Ranges are checked here and nowhere else.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Where to listen: IP:PORT, or unix:/path for a Unix socket
+    #[arg(
+        long,
+        env = "LASTSEAT_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    pub listen: Listen,
+
+    /// The database file; created if there is none
+    #[arg(
+        long,
+        env = "LASTSEAT_DB",
+        default_value = "events.db",
+        value_name = "FILE"
+    )]
+    pub db: PathBuf,
+
+    /// Worker threads, 1 to 64 [default: one a core, 2 to 16]
+    #[arg(long, env = "LASTSEAT_WORKERS", value_name = "N", value_parser = number(1, 64))]
+    pub workers: Option<usize>,
+
+    /// How long a spot is held for a buyer who has not confirmed, 1s to 1h
+    #[arg(long, env = "LASTSEAT_HOLD", default_value = "5m", value_name = "DURATION",
+          value_parser = duration(1_000, 3_600_000))]
+    pub hold: Duration,
+
+    /// How often expired holds are swept up, 100ms to 1h
+    #[arg(long, env = "LASTSEAT_SWEEP", default_value = "10s", value_name = "DURATION",
+          value_parser = duration(100, 3_600_000))]
+    pub sweep: Duration,
+
+    /// Requests a client address may make in any window of this length, or off
+    #[arg(long, env = "LASTSEAT_RATE_LIMIT", default_value = "5/10s", value_name = "N/DURATION",
+          value_parser = rate_limit)]
+    pub rate_limit: RateLimitSetting,
+
+    /// A proxy whose X-Forwarded-For is believed, as address or CIDR; may be repeated
+    #[arg(
+        long,
+        env = "LASTSEAT_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub trusted_proxy: Vec<Cidr>,
+
+    /// What an acknowledged ticket survives: full = power loss, normal = a crash of the program
+    #[arg(
+        long,
+        env = "LASTSEAT_DURABILITY",
+        default_value = "full",
+        value_name = "LEVEL"
+    )]
+    pub durability: DurabilitySetting,
+
+    /// Jobs that share one transaction at most, 1 to 4096
+    #[arg(long, env = "LASTSEAT_COMMIT_BATCH", default_value = "256", value_name = "N",
+          value_parser = number(1, 4_096))]
+    pub commit_batch: usize,
+
+    /// Jobs that wait for a transaction at most, 1 to 65536; beyond that clients get a 503
+    #[arg(long, env = "LASTSEAT_COMMIT_QUEUE", default_value = "4096", value_name = "N",
+          value_parser = number(1, 65_536))]
+    pub commit_queue: usize,
+
+    /// Least severe log lines to write: off, error, warn, info, debug or trace
+    #[arg(
+        long,
+        env = "LASTSEAT_LOG_LEVEL",
+        default_value = "info",
+        value_name = "LEVEL"
+    )]
+    pub log_level: LevelFilter,
+
+    /// Believe the X-Role header on an address that is not loopback
+    #[arg(long, env = "LASTSEAT_TRUST_X_ROLE")]
+    pub trust_x_role: bool,
+
+    /// For tests: a folder with the file `clock`; also lets X-Test-Panic cause a panic
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub test_hooks: Option<PathBuf>,
+}
+
+impl Config {
+    /// What no single flag shows. The message is for the person who typed the command.
+    pub fn check(&self) -> Result<(), String> {
+        let Listen::Tcp(address) = &self.listen else {
+            return Ok(());
+        };
+        if address.ip().is_loopback() || self.trust_x_role {
+            return Ok(());
+        }
+        Err(format!(
+            "--listen {address} can be reached by others, and the X-Role header that grants roles \
+             is only as honest as whoever sends it: listen on 127.0.0.1 behind a proxy that sets \
+             X-Role, or give --trust-x-role if you know that only such a proxy can connect"
+        ))
+    }
+
+    /// Two workers sold faster than four on two cores: the fsync is shared either way, and more
+    /// threads only take turns.
+    pub fn workers(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(2, usize::from);
+        self.workers.unwrap_or_else(|| cores().clamp(2, 16))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Listen {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listen, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err("unix: needs a path, as in unix:/run/lastseat.sock".into()),
+                path => Ok(Listen::Unix(path.into())),
+            };
+        }
+        if let Some(port) = text.strip_prefix("localhost:").and_then(|p| p.parse().ok()) {
+            return Ok(Listen::Tcp(SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                port,
+            )));
+        }
+        text.parse()
+            .map(Listen::Tcp)
+            .map_err(|_| "expected IP:PORT, as in 127.0.0.1:8080, or unix:/path".into())
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => write!(f, "{address}"),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DurabilitySetting {
+    Full,
+    Normal,
+}
+
+impl From<DurabilitySetting> for Durability {
+    fn from(setting: DurabilitySetting) -> Durability {
+        match setting {
+            DurabilitySetting::Full => Durability::Full,
+            DurabilitySetting::Normal => Durability::Normal,
+        }
+    }
+}
+
+/// None is `off`. An alias would make clap take the flag for optional.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimitSetting(pub Option<RateLimit>);
+
+fn rate_limit(text: &str) -> Result<RateLimitSetting, String> {
+    if text == "off" {
+        return Ok(RateLimitSetting(None));
+    }
+    let expected = "expected REQUESTS/DURATION, as in 5/10s (1 to 1000 in 1s to 1h), or off";
+    let (requests, window) = text.split_once('/').ok_or(expected)?;
+    let requests = number(1, 1_000)(requests).map_err(|_| expected)?;
+    let window = duration(1_000, 3_600_000)(window).map_err(|_| expected)?;
+    Ok(RateLimitSetting(Some(RateLimit { requests, window })))
+}
+
+fn number(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(n) if (min..=max).contains(&n) && text.bytes().all(|b| b.is_ascii_digit()) => Ok(n),
+        _ => Err(format!("expected a whole number from {min} to {max}")),
+    }
+}
+
+fn duration(min_ms: u64, max_ms: u64) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |text| {
+        let ms =
+            parse_duration_ms(text).ok_or("expected a duration such as 500ms, 10s, 5m or 1h")?;
+        if !(min_ms..=max_ms).contains(&ms) {
+            let range = (Duration::from_millis(min_ms), Duration::from_millis(max_ms));
+            return Err(format!(
+                "expected a duration from {:?} to {:?}",
+                range.0, range.1
+            ));
+        }
+        Ok(Duration::from_millis(ms))
+    }
+}
+
+fn parse_duration_ms(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    count.parse::<u64>().ok()?.checked_mul(unit_ms)
+}

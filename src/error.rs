@@ -1,0 +1,51 @@
+//! Everything that can be answered instead of a success, below HTTP.
+//!
+//! A *refusal* is a decision: the rules say no, and what the transaction did until then (at most
+//! releasing expired holds) stays. A *failure* is not: its work is undone.
+
+use crate::model::Timestamp;
+
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such event")]
+    EventNotFound,
+    #[error("there is no such ticket")]
+    TicketNotFound,
+    #[error("the idempotency key was used for something else")]
+    IdempotencyKeyReused,
+    #[error("the event is cancelled")]
+    EventCancelled,
+    #[error("sales open at {opens_at}")]
+    SalesNotOpen { opens_at: Timestamp },
+    #[error("sales closed at {closed_at}")]
+    SalesClosed { closed_at: Timestamp },
+    #[error("the address already holds a ticket for this event")]
+    AlreadyRegistered,
+    /// `next_expiry`: when the next hold may free a spot, if there is one.
+    #[error("sold out")]
+    SoldOut { next_expiry: Option<Timestamp> },
+    #[error("the hold expired at {expired_at}")]
+    HoldExpired { expired_at: Timestamp },
+    #[error("the ticket is cancelled")]
+    TicketCancelled,
+    #[error("the ticket belongs to another address")]
+    EmailMismatch,
+    /// The commit queue is full. Nothing was done.
+    #[error("the commit queue is full")]
+    Overloaded,
+    /// Disk full, I/O error, file locked by another program. The text is for the log.
+    #[error("storage: {0}")]
+    StorageUnavailable(String),
+    #[error("the server is stopping")]
+    ShuttingDown,
+    /// A bug. The text is for the log.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// Whether what the transaction did before this error must be undone.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Error::StorageUnavailable(_) | Error::Internal(_))
+    }
+}

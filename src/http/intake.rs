@@ -1,0 +1,252 @@
+//! Starts and stops everything between the socket and the box office: tiny_http, the workers, the
+//! pulse.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use tiny_http::Server;
+
+use super::client::Cidr;
+use super::lanes::Lanes;
+use super::limiter::{Limiter, RateLimit};
+use super::pulse::{self, Target};
+use super::sold_out::SoldOut;
+use super::worker::{self, Context, Shared};
+use crate::clock::Clock;
+use crate::store::{CommitQueue, Db};
+
+const BACKLOG: i32 = 1_024;
+/// A connection that sends nothing for so long is closed, also between two requests.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that takes nothing of an answer for so long is cut off.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the HTTP side can be told.
+pub struct Settings {
+    pub rate_limit: Option<RateLimit>,
+    pub trusted_proxies: Vec<Cidr>,
+    pub hold_ms_default: i64,
+    pub queue_jobs_max: usize,
+    pub batch_jobs_max: usize,
+    pub test_hooks: bool,
+}
+
+/// A bound socket. Accepted connections inherit its options.
+pub struct Listening {
+    socket: Socket,
+    target: Target,
+}
+
+impl Listening {
+    pub fn tcp(address: SocketAddr) -> io::Result<Listening> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_user_timeout(Some(WRITE_TIMEOUT))?;
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(READ_TIMEOUT))?;
+        socket.set_read_timeout(Some(READ_TIMEOUT))?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let bound = socket.local_addr()?.as_socket().unwrap_or(address);
+        Ok(Listening {
+            socket,
+            target: Target::tcp(bound),
+        })
+    }
+
+    /// Takes over a socket file that nobody listens on any more.
+    pub fn unix(path: &Path) -> io::Result<Listening> {
+        if path.exists() {
+            match UnixStream::connect(path) {
+                Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)?
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        socket.listen(BACKLOG)?;
+        Ok(Listening {
+            socket,
+            target: Target::Unix(path.to_owned()),
+        })
+    }
+
+    fn tiny_listener(&self) -> io::Result<tiny_http::Listener> {
+        let socket = self.socket.try_clone()?;
+        Ok(match self.target {
+            Target::Tcp(_) => TcpListener::from(socket).into(),
+            Target::Unix(_) => UnixListener::from(socket).into(),
+        })
+    }
+
+    /// As a person would type it.
+    pub fn url(&self) -> String {
+        match &self.target {
+            Target::Tcp(_) => match self.socket.local_addr().map(|a| a.as_socket()) {
+                Ok(Some(address)) => format!("http://{address}"),
+                _ => "http://?".into(),
+            },
+            Target::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    pub fn socket_file(&self) -> Option<PathBuf> {
+        match &self.target {
+            Target::Tcp(_) => None,
+            Target::Unix(path) => Some(path.clone()),
+        }
+    }
+}
+
+/// A running intake.
+pub struct Intake {
+    listening: Listening,
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    workers_ended: Receiver<()>,
+    pulse: Option<(Sender<()>, JoinHandle<()>)>,
+    died: Receiver<String>,
+}
+
+impl Intake {
+    /// `readers` are the workers' own connections, one each.
+    pub fn start(
+        listening: Listening,
+        settings: Settings,
+        clock: Clock,
+        writer: Db,
+        readers: Vec<Db>,
+        reaper_runs: Arc<AtomicBool>,
+    ) -> io::Result<Intake> {
+        let server = Server::from_listener(listening.tiny_listener()?, None);
+        let server = Arc::new(server.map_err(io::Error::other)?);
+        let wake = || -> Box<dyn Fn() + Send + Sync> {
+            let server = server.clone();
+            Box::new(move || server.unblock())
+        };
+        let (intake_died, died) = bounded(1);
+        let (resume, resumed) = unbounded();
+        let shared = Arc::new(Shared {
+            commits: Arc::new(CommitQueue::new(
+                writer,
+                settings.queue_jobs_max,
+                settings.batch_jobs_max,
+                clock.clone(),
+                wake(),
+            )),
+            lanes: Arc::new(Lanes::new(resume, wake())),
+            server,
+            clock,
+            limiter: settings.rate_limit.map(Limiter::new),
+            trusted_proxies: settings.trusted_proxies,
+            hold_ms_default: settings.hold_ms_default,
+            sold_out: SoldOut::new(),
+            resumed,
+            reaper_runs,
+            stopping: AtomicBool::new(false),
+            intake_died,
+            pulse_path: format!("/.pulse/{}", uuid::Uuid::new_v4()),
+            test_hooks: settings.test_hooks,
+        });
+        let (ended, workers_ended) = unbounded();
+        let workers = start_workers(&shared, readers, &ended)?;
+        let pulse = Some(start_pulse(&listening.target, &shared)?);
+        Ok(Intake {
+            listening,
+            shared,
+            workers,
+            workers_ended,
+            pulse,
+            died,
+        })
+    }
+
+    /// For the reaper, which is one more participant.
+    pub fn commits(&self) -> Arc<CommitQueue> {
+        self.shared.commits.clone()
+    }
+
+    /// Says why, should tiny_http stop to take connections.
+    pub fn died(&self) -> &Receiver<String> {
+        &self.died
+    }
+
+    pub fn url(&self) -> String {
+        self.listening.url()
+    }
+
+    /// Takes no more connections, answers every request that was received, ends the workers. False
+    /// if they have not ended by the deadline.
+    pub fn stop(&mut self, deadline: Instant) -> bool {
+        self.shared.stopping.store(true, Ordering::Release);
+        if let Some((stop, thread)) = self.pulse.take() {
+            drop(stop);
+            let _ = thread.join();
+        }
+        let _ = SockRef::from(&self.listening.socket).shutdown(std::net::Shutdown::Both);
+        if let Some(path) = self.listening.socket_file() {
+            let _ = std::fs::remove_file(path);
+        }
+        for _ in &self.workers {
+            self.shared.server.unblock();
+        }
+        for _ in &self.workers {
+            if self.workers_ended.recv_deadline(deadline).is_err() {
+                return false;
+            }
+        }
+        self.workers
+            .drain(..)
+            .for_each(|worker| drop(worker.join()));
+        // What the last worker committed for another thread's queue has been answered by now.
+        self.shared.commits.lead();
+        true
+    }
+}
+
+fn start_workers(
+    shared: &Arc<Shared>,
+    readers: Vec<Db>,
+    ended: &Sender<()>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let start = |(n, db): (usize, Db)| {
+        let (context, ended) = (
+            Context {
+                db,
+                shared: shared.clone(),
+            },
+            ended.clone(),
+        );
+        std::thread::Builder::new()
+            .name(format!("worker-{n}"))
+            .spawn(move || {
+                // A panic outside of a handler or a job is a bug in this folder. It costs the request
+                // that met it, not the worker.
+                let serve = || worker::run(&context);
+                while std::panic::catch_unwind(std::panic::AssertUnwindSafe(serve)).is_err() {}
+                let _ = ended.send(());
+            })
+    };
+    readers.into_iter().enumerate().map(start).collect()
+}
+
+fn start_pulse(target: &Target, shared: &Arc<Shared>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
+    let (stop, stopped) = bounded(0);
+    let (target, path) = (target.clone(), shared.pulse_path.clone());
+    let thread = std::thread::Builder::new().name("pulse".into());
+    Ok((
+        stop,
+        thread.spawn(move || pulse::run(&target, &path, &stopped))?,
+    ))
+}

@@ -1,0 +1,115 @@
+//! The rate limit: so many requests from one address in any window, exactly.
+//!
+//! For each address the times of its latest admitted requests are kept, as many as are allowed;
+//! a request is admitted if the oldest of them has left the window. Refused requests do not count.
+//! Memory is bounded: addresses that have been idle for a window are dropped when room is needed,
+//! and if every address in the table is active, a new one is refused rather than let in uncounted.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::client::ClientAddress;
+use crate::clock::Clock;
+
+const SHARDS: usize = 16;
+/// What all tables together may hold; an address takes about 100 bytes plus 8 for each request.
+const TABLE_BYTES_MAX: usize = 16 * 1024 * 1024;
+const ENTRY_BYTES: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimit {
+    pub requests: usize,
+    pub window: Duration,
+}
+
+/// How a request fared, for the response's headers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    pub limit: RateLimit,
+    pub admitted: bool,
+    /// Requests left in the current window.
+    pub left: usize,
+    /// Until one more request is allowed; whole seconds, rounded up.
+    pub more_in_s: u64,
+}
+
+/// Times are nanoseconds of the monotonic clock, oldest first.
+type Admitted = Vec<u64>;
+
+pub struct Limiter {
+    limit: RateLimit,
+    entries_max: usize,
+    hasher: RandomState,
+    shards: Vec<Mutex<Shard>>,
+}
+
+#[derive(Default)]
+struct Shard {
+    clients: HashMap<ClientAddress, Admitted>,
+    /// Before this time a search for idle entries would find none.
+    full_until_ns: u64,
+}
+
+impl Limiter {
+    pub fn new(limit: RateLimit) -> Limiter {
+        let entry_bytes = ENTRY_BYTES + 8 * limit.requests;
+        Limiter {
+            limit,
+            entries_max: TABLE_BYTES_MAX / entry_bytes / SHARDS,
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Counts a request, if it is admitted.
+    pub fn admit(&self, client: ClientAddress, clock: &Clock) -> Standing {
+        let window_ns = self.limit.window.as_nanos() as u64;
+        let shard = self.hasher.hash_one(client) as usize % SHARDS;
+        let mut shard = self.shards[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock, so that the times of one address are in order.
+        let now = clock.monotonic_ns();
+        if !shard.clients.contains_key(&client) && shard.clients.len() >= self.entries_max {
+            shard.drop_idle(now, window_ns);
+            if shard.clients.len() >= self.entries_max {
+                return self.standing(false, 0, shard.full_until_ns.saturating_sub(now));
+            }
+        }
+        let times = match shard.clients.entry(client) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Vec::with_capacity(self.limit.requests)),
+        };
+        times.retain(|t| now < t + window_ns);
+        let admitted = times.len() < self.limit.requests;
+        if admitted {
+            times.push(now);
+        }
+        let left = self.limit.requests - times.len();
+        self.standing(admitted, left, times[0] + window_ns - now)
+    }
+
+    fn standing(&self, admitted: bool, left: usize, more_in_ns: u64) -> Standing {
+        let more_in_s = more_in_ns.div_ceil(1_000_000_000).max(1);
+        Standing {
+            limit: self.limit,
+            admitted,
+            left,
+            more_in_s,
+        }
+    }
+}
+
+impl Shard {
+    fn drop_idle(&mut self, now: u64, window_ns: u64) {
+        if now < self.full_until_ns {
+            return;
+        }
+        let ends = |times: &Admitted| times.last().map_or(0, |t| t + window_ns);
+        self.clients.retain(|_, times| now < ends(times));
+        self.full_until_ns = self.clients.values().map(ends).min().unwrap_or(0);
+    }
+}

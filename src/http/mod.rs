@@ -1,0 +1,21 @@
+//! The only place that knows tiny_http: from a listening socket to the box office and back.
+
+mod answer;
+mod body;
+mod client;
+mod dispose;
+mod exchange;
+mod handlers;
+mod head;
+mod intake;
+mod lanes;
+mod limiter;
+mod problem;
+mod pulse;
+mod routes;
+mod sold_out;
+mod worker;
+
+pub use client::Cidr;
+pub use intake::{Intake, Listening, Settings};
+pub use limiter::RateLimit;

@@ -1,0 +1,165 @@
+//! The routes: one table that says what there is, who may use it, and what handles it.
+
+use serde_json::json;
+
+use super::answer::Answer;
+use super::handlers;
+use super::head::{Field, Head};
+use super::problem::{Code, Problem};
+use super::worker::{Context, Work};
+
+/// A request as its handler sees it: on its route, allowed, not yet understood.
+pub struct Call<'r> {
+    pub head: &'r Head<'r>,
+    /// What stands in the place of `{id}`, or nothing.
+    pub id: &'r str,
+    pub query: &'r str,
+    pub body: &'r [u8],
+}
+
+pub enum Outcome {
+    /// It is answered now.
+    Answer(Answer),
+    /// It is answered once this has been committed.
+    Commit(Work),
+}
+
+type Handler = fn(&Context, &Call) -> Result<Outcome, Problem>;
+
+pub struct Route {
+    pub path: &'static str,
+    /// Whether the rate limit covers it.
+    pub limited: bool,
+    pub endpoints: &'static [Endpoint],
+}
+
+pub struct Endpoint {
+    pub method: &'static str,
+    /// The role it takes; `admin` always will do. None: anyone.
+    pub role: Option<&'static str>,
+    pub handler: Handler,
+}
+
+const fn get(role: Option<&'static str>, handler: Handler) -> Endpoint {
+    Endpoint {
+        method: GET,
+        role,
+        handler,
+    }
+}
+
+const fn post(role: &'static str, handler: Handler) -> Endpoint {
+    Endpoint {
+        method: POST,
+        role: Some(role),
+        handler,
+    }
+}
+
+const fn route(path: &'static str, endpoints: &'static [Endpoint]) -> Route {
+    Route {
+        path,
+        limited: true,
+        endpoints,
+    }
+}
+
+const GET: &str = "GET";
+const POST: &str = "POST";
+const ORGANIZER: &str = "organizer";
+const USER: &str = "user";
+const ADMIN: &str = "admin";
+
+pub const ROUTES: &[Route] = &[
+    route(
+        "/events",
+        &[
+            get(None, handlers::list_events),
+            post(ORGANIZER, handlers::create_event),
+        ],
+    ),
+    route("/events/{id}", &[get(None, handlers::show_event)]),
+    route("/events/{id}/register", &[post(USER, handlers::register)]),
+    route("/tickets/{id}", &[get(Some(USER), handlers::show_ticket)]),
+    route("/tickets/{id}/confirm", &[post(USER, handlers::confirm)]),
+    route("/problems/{id}", &[get(None, handlers::show_problem)]),
+    Route {
+        path: "/healthz",
+        limited: false,
+        endpoints: &[get(None, handlers::health)],
+    },
+    Route {
+        path: "/readyz",
+        limited: false,
+        endpoints: &[get(None, handlers::ready)],
+    },
+];
+
+/// The route of a path, and what its `{id}` is.
+pub fn find(path: &str) -> Option<(&'static Route, &str)> {
+    ROUTES
+        .iter()
+        .find_map(|route| Some((route, match_path(route.path, path)?)))
+}
+
+fn match_path<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
+    let Some((before, after)) = pattern.split_once("{id}") else {
+        return (pattern == path).then_some("");
+    };
+    let id = path.strip_prefix(before)?.strip_suffix(after)?;
+    (!id.is_empty() && !id.contains('/')).then_some(id)
+}
+
+/// Errors: `method_not_allowed`, then `forbidden`; then those of the handler.
+pub fn dispatch(
+    route: &Route,
+    method: &str,
+    context: &Context,
+    call: &Call,
+) -> Result<Outcome, Problem> {
+    if method == "OPTIONS" {
+        return Ok(Outcome::Answer(
+            Answer::no_content().header("Allow", allow(route)),
+        ));
+    }
+    let method = if method == "HEAD" { GET } else { method };
+    let endpoint = route
+        .endpoints
+        .iter()
+        .find(|e| e.method == method)
+        .ok_or_else(|| {
+            Problem::new(
+                Code::MethodNotAllowed,
+                format!("allowed here: {}", allow(route)),
+            )
+            .header("Allow", allow(route))
+        })?;
+    check_role(endpoint, call.head)?;
+    (endpoint.handler)(context, call)
+}
+
+fn check_role(endpoint: &Endpoint, head: &Head) -> Result<(), Problem> {
+    let Some(required) = endpoint.role else {
+        return Ok(());
+    };
+    match head.role {
+        Field::Once(role) if role == required || role == ADMIN => Ok(()),
+        _ => Err(Problem::new(
+            Code::Forbidden,
+            format!("this takes the header X-Role: {required}"),
+        )
+        .member("required_role", json!(required))),
+    }
+}
+
+fn allow(route: &Route) -> String {
+    let mut methods = Vec::new();
+    for endpoint in route.endpoints {
+        methods.push(endpoint.method);
+        if endpoint.method == GET {
+            methods.push("HEAD");
+        }
+    }
+    methods.push("OPTIONS");
+    methods.join(", ")
+}

@@ -1,0 +1,42 @@
+//! lastseat sells the last seat exactly once.
+//!
+//! One binary, one SQLite file, a fixed pool of OS threads. Imports point down only:
+//!
+//! ```text
+//! main        command line -> run; exit codes
+//! config      flags and variables -> one validated Config
+//! server      starts and stops the parts
+//! reaper      sweeps expired holds, checkpoints the WAL
+//! http        the only place that knows tiny_http
+//! box_office  what the product does: look, decide, act, in one transaction
+//! store       the only place that knows rusqlite: open, statements, group commit
+//! model error clock logging     the ground floor
+//! ```
+//!
+//! A request's way:
+//!
+//! ```text
+//! client -> tiny_http connection thread -> queue -> worker
+//!    http: refuse what is malformed, rate limit, route, role, parse into model types
+//!      read  -> box_office on the worker's own connection (a WAL snapshot)  -> answer
+//!      write -> job in the commit queue; whoever holds the baton commits it -> answer after COMMIT
+//! ```
+//!
+//! What holds at every moment, and where it is made so:
+//!
+//! - `0 <= available_spots <= total_spots`: the conditional `UPDATE` and a `CHECK`.
+//! - One live ticket for an event and an address: a partial unique index.
+//! - `reserved -> confirmed | cancelled`, `confirmed -> cancelled`, nothing else: triggers.
+//! - The ledger's rows of an event sum up to its `available_spots`: written together.
+//! - What is answered is on disk: answers are written after `COMMIT`.
+
+pub mod box_office;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod http;
+pub mod logging;
+pub mod model;
+pub mod reaper;
+pub mod server;
+pub mod store;

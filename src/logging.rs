@@ -1,0 +1,168 @@
+//! JSON lines on standard error, written off the hot path.
+//!
+//! `simplelog` filters and serialises; this module gives each record its JSON shape and collects
+//! the lines in memory, for a thread to write out every few milliseconds. Warnings and errors, a
+//! panic and the end of the program write at once, so that only a kill can lose lines.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use log::kv::{Error as KvError, Key, Value, VisitSource};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use simplelog::{ConfigBuilder, WriteLogger};
+
+use crate::clock::Clock;
+
+const FLUSH_EVERY: Duration = Duration::from_millis(20);
+/// A line that would make the buffer larger writes it out first.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+thread_local! {
+    /// The request that this thread is working on, for the panic hook.
+    static CURRENT_REQUEST: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Starts logging and the thread that writes. Call it once.
+pub fn start(level: LevelFilter) {
+    // simplelog's own decoration is switched off: its line is the message, and that is our JSON.
+    let bare = ConfigBuilder::new()
+        .set_time_level(LevelFilter::Off)
+        .set_max_level(LevelFilter::Off)
+        .set_thread_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        .build();
+    let buffer = Buffer::default();
+    let lines = JsonLines {
+        inner: WriteLogger::new(level, bare, buffer.clone()),
+        clock: Clock::system(),
+        buffer: buffer.clone(),
+    };
+    if log::set_boxed_logger(Box::new(lines)).is_err() {
+        return;
+    }
+    log::set_max_level(level);
+    std::panic::set_hook(Box::new(log_panic));
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(FLUSH_EVERY);
+            buffer.write_out();
+        }
+    });
+}
+
+/// Names the request that this thread works on until told otherwise.
+pub fn set_current_request(id: &str) {
+    CURRENT_REQUEST.with_borrow_mut(|current| {
+        current.clear();
+        current.push_str(id);
+    });
+}
+
+fn log_panic(info: &std::panic::PanicHookInfo) {
+    let request_id = CURRENT_REQUEST.with_borrow(String::clone);
+    let at = info
+        .location()
+        .map(|l| format!("{}:{}", l.file(), l.line()))
+        .unwrap_or_default();
+    let what = info.payload_as_str().unwrap_or("no message");
+    log::error!(request_id = request_id.as_str(), at = at.as_str(); "panic: {what}");
+    log::logger().flush();
+}
+
+struct JsonLines {
+    inner: Box<WriteLogger<Buffer>>,
+    clock: Clock,
+    buffer: Buffer,
+}
+
+impl Log for JsonLines {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let mut line = String::with_capacity(320);
+        line.push_str("{\"time\":\"");
+        line.push_str(&self.clock.now().to_string());
+        line.push_str("\",\"level\":\"");
+        line.push_str(record.level().as_str());
+        line.push_str("\",\"message\":");
+        push_json(&mut line, &record.args().to_string());
+        let _ = record.key_values().visit(&mut Members(&mut line));
+        line.push('}');
+        let rendered = format_args!("{line}");
+        self.inner.log(
+            &Record::builder()
+                .metadata(record.metadata().clone())
+                .args(rendered)
+                .build(),
+        );
+        if record.level() <= Level::Warn {
+            self.flush();
+        }
+    }
+
+    fn flush(&self) {
+        self.buffer.write_out();
+    }
+}
+
+/// Appends the members that a record carries beside its message.
+struct Members<'l>(&'l mut String);
+
+impl<'kvs> VisitSource<'kvs> for Members<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), KvError> {
+        self.0.push(',');
+        push_json(self.0, key.as_str());
+        self.0.push(':');
+        if let Some(number) = value.to_i64() {
+            self.0.push_str(&number.to_string());
+        } else if let Some(text) = value.to_borrowed_str() {
+            push_json(self.0, text);
+        } else {
+            push_json(self.0, &value.to_string());
+        }
+        Ok(())
+    }
+}
+
+fn push_json(line: &mut String, text: &str) {
+    line.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+/// Lines that wait to be written.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn write_out(&self) {
+        // The lock is held while writing, or two writers could swap their lines.
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lines.is_empty() {
+            let _ = std::io::stderr().write_all(&lines);
+            lines.clear();
+        }
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() + bytes.len() > BUFFER_BYTES {
+            let _ = std::io::stderr().write_all(&lines);
+            lines.clear();
+        }
+        lines.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! Housekeeping off the selling path: sweeps up expired holds and checkpoints the WAL.
+//!
+//! Nothing depends on it to be right. An expired hold is gone at its end, whoever comes first; the
+//! sweep is for events that nobody asks about.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::box_office;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::store::{CommitQueue, Db};
+
+/// Holds released in one transaction at most: buyers wait no longer than that takes.
+const RELEASED_PER_TRANSACTION_MAX: usize = 200;
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+/// Beyond so many pages (of 4 KiB) the WAL is made to start from its beginning, for which buyers
+/// wait a moment; below, it does so by itself whenever all of it has been copied.
+const WAL_PAGES_MAX: i64 = 16_384;
+
+pub struct Reaper {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Reaper {
+    /// `runs` is true as long as the thread is alive.
+    pub fn start(
+        db: Db,
+        commits: Arc<CommitQueue>,
+        clock: Clock,
+        sweep_every: Duration,
+        runs: Arc<AtomicBool>,
+    ) -> std::io::Result<Reaper> {
+        let (stop, stopped) = bounded(0);
+        runs.store(true, Ordering::Relaxed);
+        let work = move || {
+            let _end = SaysWhenItEnds(runs);
+            keep_house(&db, &commits, &clock, sweep_every, &stopped);
+        };
+        let thread = std::thread::Builder::new()
+            .name("reaper".into())
+            .spawn(work)?;
+        Ok(Reaper { stop, thread })
+    }
+
+    pub fn stop(self) {
+        drop(self.stop);
+        let _ = self.thread.join();
+    }
+}
+
+struct SaysWhenItEnds(Arc<AtomicBool>);
+
+impl Drop for SaysWhenItEnds {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+        if std::thread::panicking() {
+            log::error!("the reaper died; expired holds are released by the next buyer only");
+        }
+    }
+}
+
+fn keep_house(
+    db: &Db,
+    commits: &CommitQueue,
+    clock: &Clock,
+    sweep_every: Duration,
+    stopped: &Receiver<()>,
+) {
+    let mut next_sweep = Instant::now() + sweep_every;
+    loop {
+        let wait = next_sweep
+            .saturating_duration_since(Instant::now())
+            .min(CHECKPOINT_EVERY);
+        if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        if Instant::now() >= next_sweep {
+            next_sweep = Instant::now() + sweep_every;
+            match sweep(db, commits, clock, stopped) {
+                Ok(0) => {}
+                Ok(released) => log::info!(released = released; "swept up expired holds"),
+                Err(e) => log::error!("the sweep failed: {e}"),
+            }
+        }
+        if let Err(e) = checkpoint(db, commits) {
+            log::error!("the checkpoint failed: {e}");
+        }
+    }
+}
+
+/// Returns how many holds were released.
+fn sweep(
+    db: &Db,
+    commits: &CommitQueue,
+    clock: &Clock,
+    stopped: &Receiver<()>,
+) -> Result<usize, Error> {
+    let now = clock.now();
+    let mut released = 0;
+    for event_id in db.read(|tx| box_office::events_with_expired_holds(tx, now))? {
+        loop {
+            let some = commits.write_alone(|tx, now| {
+                box_office::release_expired_holds(tx, now, event_id, RELEASED_PER_TRANSACTION_MAX)
+            })?;
+            released += some;
+            let stopping = stopped.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected);
+            if stopping {
+                return Ok(released);
+            }
+            if some < RELEASED_PER_TRANSACTION_MAX {
+                break;
+            }
+        }
+    }
+    Ok(released)
+}
+
+fn checkpoint(db: &Db, commits: &CommitQueue) -> Result<(), Error> {
+    let (pages, _) = db.checkpoint()?;
+    if pages > WAL_PAGES_MAX {
+        commits.with_baton(Db::checkpoint_and_restart)?;
+    }
+    Ok(())
+}

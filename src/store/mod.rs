@@ -1,0 +1,37 @@
+//! The only place that knows rusqlite: opening a database, its statements, group commit.
+
+mod commit;
+mod open;
+mod tx;
+
+pub use commit::{CommitQueue, Job};
+pub use open::{Db, Durability, OpenError};
+pub use tx::{RememberedKey, Tx};
+
+use rusqlite::ErrorCode;
+
+use crate::error::Error;
+
+impl From<rusqlite::Error> for Error {
+    /// What the world did to the file is told from what must be a bug of ours.
+    fn from(cause: rusqlite::Error) -> Error {
+        use ErrorCode::*;
+        match cause.sqlite_error_code() {
+            Some(
+                DatabaseBusy
+                | DatabaseLocked
+                | DiskFull
+                | SystemIoFailure
+                | ReadOnly
+                | CannotOpen
+                | DatabaseCorrupt
+                | NotADatabase
+                | OutOfMemory
+                | PermissionDenied
+                | FileLockingProtocolFailed
+                | SchemaChanged,
+            ) => Error::StorageUnavailable(cause.to_string()),
+            _ => Error::Internal(cause.to_string()),
+        }
+    }
+}

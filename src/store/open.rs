@@ -1,0 +1,184 @@
+//! Opening the database file: whose is it, is it ours to change, is its schema up to date.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite_migration::{M, Migrations};
+
+use super::Tx;
+use crate::error::Error;
+
+/// How long a connection waits for another program that holds the file's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// "LSEA" in ASCII; set by the first migration.
+const APPLICATION_ID: i64 = 0x4C53_4541;
+const STATEMENTS_CACHED: usize = 64;
+/// A WAL that grew beyond this is cut back when it is next reset.
+const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+
+const MIGRATIONS: &[M] = &[M::up(include_str!("../../sql/0001_schema.sql"))];
+
+/// What an acknowledged ticket survives: power loss, or only a crash of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    Full,
+    Normal,
+}
+
+/// Why a file is not opened. It is untouched in all of these cases.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("it is not a SQLite database; give another file with --db")]
+    NotADatabase,
+    #[error("it is a database of another program; give another file with --db")]
+    Foreign,
+    #[error(
+        "its schema has version {found}, newer than this program's {known}; use a newer lastseat"
+    )]
+    NewerSchema { found: i64, known: usize },
+    #[error("{0}; check that its folder exists and that this user may write to it")]
+    Inaccessible(String),
+}
+
+/// One thread's connection.
+pub struct Db {
+    pub(super) conn: Connection,
+}
+
+impl Db {
+    /// Opens the file, making it if there is none, and brings its schema up to date.
+    pub fn open(path: &Path, durability: Durability) -> Result<Db, OpenError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut conn = Connection::open_with_flags(path, flags).map_err(explain)?;
+        conn.busy_timeout(BUSY_TIMEOUT).map_err(explain)?;
+        refuse_foreign(&conn)?;
+        configure(&conn, durability).map_err(explain)?;
+        migrate(&mut conn)?;
+        conn.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+            .map_err(explain)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        Ok(Db { conn })
+    }
+
+    /// Runs `f` on one snapshot of the database.
+    pub fn read<T>(&self, f: impl FnOnce(&Tx) -> Result<T, Error>) -> Result<T, Error> {
+        let snapshot = Transaction::begin(&self.conn, "BEGIN")?;
+        let result = f(&Tx::on(&self.conn));
+        snapshot.commit()?;
+        result
+    }
+
+    /// Copies what is in the WAL into the database file, without making any writer or reader wait.
+    /// Returns the pages in the WAL and how many of them have been copied.
+    pub fn checkpoint(&self) -> Result<(i64, i64), Error> {
+        self.run_checkpoint("PRAGMA wal_checkpoint(PASSIVE)")
+    }
+
+    /// The same, and the next writer starts the WAL from its beginning. Call it with the baton.
+    pub fn checkpoint_and_restart(&self) -> Result<(i64, i64), Error> {
+        self.run_checkpoint("PRAGMA wal_checkpoint(RESTART)")
+    }
+
+    /// The same, and the WAL file is empty afterwards.
+    pub fn checkpoint_and_truncate(&self) -> Result<(i64, i64), Error> {
+        self.run_checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    fn run_checkpoint(&self, pragma: &str) -> Result<(i64, i64), Error> {
+        let pages = |row: &rusqlite::Row| Ok((row.get(1)?, row.get(2)?));
+        Ok(self.conn.query_row(pragma, [], pages)?)
+    }
+}
+
+/// An open transaction; rolled back when it goes out of scope without a commit.
+pub(super) struct Transaction<'c> {
+    conn: &'c Connection,
+}
+
+impl<'c> Transaction<'c> {
+    pub fn begin(conn: &'c Connection, how: &str) -> Result<Transaction<'c>, Error> {
+        conn.prepare_cached(how)?.execute([])?;
+        Ok(Transaction { conn })
+    }
+
+    pub fn commit(self) -> Result<(), Error> {
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// SQLite itself may have rolled back: after some errors (disk full, I/O) it does.
+    pub fn is_open(&self) -> bool {
+        !self.conn.is_autocommit()
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if self.is_open()
+            && let Err(e) = self.conn.execute_batch("ROLLBACK")
+        {
+            log::error!("rollback failed: {e}");
+        }
+    }
+}
+
+fn refuse_foreign(conn: &Connection) -> Result<(), OpenError> {
+    let number = |sql: &str| {
+        conn.query_row(sql, [], |row| row.get::<_, i64>(0))
+            .map_err(explain)
+    };
+    let version = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    let application_id = number("PRAGMA application_id")?;
+    if version as usize > MIGRATIONS.len() {
+        let known = MIGRATIONS.len();
+        return Err(OpenError::NewerSchema {
+            found: version,
+            known,
+        });
+    }
+    let ours = application_id == APPLICATION_ID;
+    if tables > 0 && !ours {
+        return Err(OpenError::Foreign);
+    }
+    Ok(())
+}
+
+fn configure(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+    };
+    conn.pragma_update(None, "synchronous", synchronous)?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    // Checkpoints are made off the commit path, by the reaper's thread.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))
+}
+
+/// Several processes may start on a new file at once: the one that comes second finds the tables
+/// there and the version raised, which is as good.
+fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
+    let migrations = Migrations::from_slice(MIGRATIONS);
+    conn.set_transaction_behavior(TransactionBehavior::Immediate);
+    let Err(first) = migrations.to_latest(conn) else {
+        return Ok(());
+    };
+    match migrations.pending_migrations(conn) {
+        Ok(0) => Ok(()),
+        _ => Err(OpenError::Inaccessible(format!(
+            "its schema cannot be set up: {first}"
+        ))),
+    }
+}
+
+fn explain(cause: rusqlite::Error) -> OpenError {
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::NotADatabase,
+        _ => OpenError::Inaccessible(cause.to_string()),
+    }
+}

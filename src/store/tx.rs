@@ -1,0 +1,316 @@
+//! The statements: one method for each file in `sql/`, of the same name.
+
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
+
+use crate::error::Error;
+use crate::model::{
+    CancelReason, Email, Event, EventStatus, IdempotencyKey, LedgerKind, NewEvent, SaleState,
+    TicketId, TicketRecord, TicketStatus, Timestamp,
+};
+
+/// An open transaction's statements; `Db::read` and the commit queue hand it out.
+pub struct Tx<'c> {
+    conn: &'c Connection,
+}
+
+/// What is on record for an idempotency key.
+pub enum RememberedKey {
+    /// It sold this ticket.
+    Registration { ticket_seq: i64 },
+    /// It was used for this request, and this was the answer (JSON, both).
+    Other { request: String, answer: String },
+}
+
+type Params<'a> = &'a [(&'a str, &'a dyn ToSql)];
+
+impl<'c> Tx<'c> {
+    pub(super) fn on(conn: &'c Connection) -> Tx<'c> {
+        Tx { conn }
+    }
+
+    /// Returns the new event's id.
+    pub fn event_insert(&self, new: &NewEvent, hold_ms: i64, now: Timestamp) -> Result<i64, Error> {
+        self.execute(
+            include_str!("../../sql/event_insert.sql"),
+            named_params! {
+                ":name": new.name.as_str(), ":total_spots": new.total_spots,
+                ":starts_at": new.starts_at, ":sales_open_at": new.sales_open_at,
+                ":sales_close_at": new.sales_close_at, ":hold_ms": hold_ms, ":now": now,
+            },
+        )?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    pub fn event_find(&self, id: i64, now: Timestamp) -> Result<Option<Event>, Error> {
+        self.find(
+            include_str!("../../sql/event_find.sql"),
+            named_params! {":id": id, ":now": now},
+            event,
+        )
+    }
+
+    /// Up to `limit` events with an id above `after`, oldest first.
+    pub fn event_list(
+        &self,
+        after: i64,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Error> {
+        self.list(
+            include_str!("../../sql/event_list.sql"),
+            named_params! {":after": after, ":limit": limit as i64, ":now": now},
+            event,
+        )
+    }
+
+    pub fn event_sale_state(&self, id: i64) -> Result<Option<SaleState>, Error> {
+        let state = |row: &Row| {
+            Ok(SaleState {
+                status: parsed(row, 0, EventStatus::parse)?,
+                available_spots: row.get(1)?,
+                sales_open_at: row.get(2)?,
+                sales_close_at: row.get(3)?,
+                hold_ms: row.get(4)?,
+            })
+        };
+        self.find(
+            include_str!("../../sql/event_sale_state.sql"),
+            named_params! {":id": id},
+            state,
+        )
+    }
+
+    /// False: there was no spot left.
+    pub fn event_take_spot(&self, id: i64) -> Result<bool, Error> {
+        let sql = include_str!("../../sql/event_take_spot.sql");
+        Ok(self.execute(sql, named_params! {":id": id})? == 1)
+    }
+
+    pub fn event_return_spots(&self, id: i64, spots: i64) -> Result<(), Error> {
+        let sql = include_str!("../../sql/event_return_spots.sql");
+        self.execute(sql, named_params! {":id": id, ":spots": spots})?;
+        Ok(())
+    }
+
+    /// Returns the new ticket's seq.
+    pub fn ticket_insert(
+        &self,
+        ticket_id: &TicketId,
+        event_id: i64,
+        email: &Email,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<i64, Error> {
+        self.execute(
+            include_str!("../../sql/ticket_insert.sql"),
+            named_params! {
+                ":ticket_id": ticket_id.as_str(), ":event_id": event_id, ":email": email.as_str(),
+                ":now": now, ":expires_at": expires_at,
+            },
+        )?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    pub fn ticket_find(&self, ticket_id: &TicketId) -> Result<Option<TicketRecord>, Error> {
+        let sql = include_str!("../../sql/ticket_find.sql");
+        self.find(
+            sql,
+            named_params! {":ticket_id": ticket_id.as_str()},
+            ticket,
+        )
+    }
+
+    pub fn ticket_find_seq(&self, seq: i64) -> Result<Option<TicketRecord>, Error> {
+        let sql = include_str!("../../sql/ticket_find_seq.sql");
+        self.find(sql, named_params! {":seq": seq}, ticket)
+    }
+
+    pub fn ticket_find_live(
+        &self,
+        event_id: i64,
+        email: &Email,
+    ) -> Result<Option<TicketRecord>, Error> {
+        self.find(
+            include_str!("../../sql/ticket_find_live.sql"),
+            named_params! {":event_id": event_id, ":email": email.as_str()},
+            ticket,
+        )
+    }
+
+    /// False: it was not a live hold.
+    pub fn ticket_confirm(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
+        let sql = include_str!("../../sql/ticket_confirm.sql");
+        Ok(self.execute(sql, named_params! {":seq": seq, ":now": now})? == 1)
+    }
+
+    /// False: it was not an expired hold.
+    pub fn ticket_expire(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
+        let sql = include_str!("../../sql/ticket_expire.sql");
+        Ok(self.execute(sql, named_params! {":seq": seq, ":now": now})? == 1)
+    }
+
+    /// The longest expired first.
+    pub fn hold_list_expired(
+        &self,
+        event_id: i64,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(i64, TicketId)>, Error> {
+        self.list(
+            include_str!("../../sql/hold_list_expired.sql"),
+            named_params! {":event_id": event_id, ":now": now, ":limit": limit as i64},
+            |row| Ok((row.get(0)?, TicketId::stored(row.get(1)?))),
+        )
+    }
+
+    /// When the event's first hold ends or has ended.
+    pub fn hold_next_expiry(&self, event_id: i64) -> Result<Option<Timestamp>, Error> {
+        let sql = include_str!("../../sql/hold_next_expiry.sql");
+        let found = self.find(sql, named_params! {":event_id": event_id}, |row| row.get(0))?;
+        Ok(found.flatten())
+    }
+
+    /// The events that have an expired hold.
+    pub fn hold_list_events(&self, now: Timestamp) -> Result<Vec<i64>, Error> {
+        let sql = include_str!("../../sql/hold_list_events.sql");
+        self.list(sql, named_params! {":now": now}, |row| row.get(0))
+    }
+
+    pub fn key_find(&self, key: &IdempotencyKey) -> Result<Option<RememberedKey>, Error> {
+        let remembered = |row: &Row| {
+            Ok(match row.get::<_, Option<i64>>(0)? {
+                Some(ticket_seq) => RememberedKey::Registration { ticket_seq },
+                None => RememberedKey::Other {
+                    request: row.get(1)?,
+                    answer: row.get(2)?,
+                },
+            })
+        };
+        let sql = include_str!("../../sql/key_find.sql");
+        self.find(
+            sql,
+            named_params! {":idempotency_key": key.as_str()},
+            remembered,
+        )
+    }
+
+    pub fn key_insert(&self, key: &IdempotencyKey, what: &RememberedKey) -> Result<(), Error> {
+        let (seq, request, answer) = match what {
+            RememberedKey::Registration { ticket_seq } => (Some(*ticket_seq), None, None),
+            RememberedKey::Other { request, answer } => (None, Some(request), Some(answer)),
+        };
+        self.execute(
+            include_str!("../../sql/key_insert.sql"),
+            named_params! {
+                ":idempotency_key": key.as_str(), ":ticket_seq": seq,
+                ":request": request, ":answer": answer,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// `spots` is the change to the event's available spots.
+    pub fn ledger_insert(
+        &self,
+        now: Timestamp,
+        event_id: i64,
+        ticket_id: Option<&TicketId>,
+        kind: LedgerKind,
+        spots: i64,
+    ) -> Result<(), Error> {
+        self.execute(
+            include_str!("../../sql/ledger_insert.sql"),
+            named_params! {
+                ":now": now, ":event_id": event_id, ":ticket_id": ticket_id.map(TicketId::as_str),
+                ":kind": kind.as_str(), ":spots": spots,
+            },
+        )?;
+        Ok(())
+    }
+
+    pub fn readiness_touch(&self, now: Timestamp) -> Result<(), Error> {
+        let sql = include_str!("../../sql/readiness_touch.sql");
+        self.execute(sql, named_params! {":now": now})?;
+        Ok(())
+    }
+
+    fn execute(&self, sql: &str, params: Params) -> Result<usize, Error> {
+        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+    }
+
+    fn find<T>(
+        &self,
+        sql: &str,
+        params: Params,
+        shape: impl FnOnce(&Row) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Error> {
+        Ok(self
+            .conn
+            .prepare_cached(sql)?
+            .query_row(params, shape)
+            .optional()?)
+    }
+
+    fn list<T>(
+        &self,
+        sql: &str,
+        params: Params,
+        shape: impl FnMut(&Row) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map(params, shape)?;
+        Ok(rows.collect::<rusqlite::Result<Vec<T>>>()?)
+    }
+}
+
+fn event(row: &Row) -> rusqlite::Result<Event> {
+    let hold_ms: i64 = row.get(8)?;
+    Ok(Event {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        total_spots: row.get(2)?,
+        available_spots: row.get(3)?,
+        status: parsed(row, 4, EventStatus::parse)?,
+        starts_at: row.get(5)?,
+        sales_open_at: row.get(6)?,
+        sales_close_at: row.get(7)?,
+        hold_seconds: (hold_ms + 999) / 1_000,
+        created_at: row.get(9)?,
+    })
+}
+
+fn ticket(row: &Row) -> rusqlite::Result<TicketRecord> {
+    let reason = |text: Option<String>| text.as_deref().and_then(CancelReason::parse);
+    Ok(TicketRecord {
+        seq: row.get(0)?,
+        ticket_id: TicketId::stored(row.get(1)?),
+        event_id: row.get(2)?,
+        email: row.get(3)?,
+        status: parsed(row, 4, TicketStatus::parse)?,
+        created_at: row.get(5)?,
+        expires_at: row.get(6)?,
+        confirmed_at: row.get(7)?,
+        cancelled_at: row.get(8)?,
+        cancel_reason: reason(row.get(9)?),
+        checked_in_at: row.get(10)?,
+    })
+}
+
+/// A name that the schema's CHECK has let in.
+fn parsed<T>(row: &Row, column: usize, parse: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let name = row.get_ref(column)?.as_str()?;
+    parse(name).ok_or(rusqlite::Error::InvalidQuery)
+}
+
+impl ToSql for Timestamp {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for Timestamp {
+    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+        i64::column_result(value).map(Timestamp)
+    }
+}
