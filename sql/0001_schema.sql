@@ -15,17 +15,18 @@ CREATE TABLE events (
     created_at      INTEGER NOT NULL
 ) STRICT;
 
+-- (OR, because for IN with three names SQLite builds a temporary table at every insert.)
 CREATE TABLE tickets (
     seq           INTEGER PRIMARY KEY,
     ticket_id     TEXT    NOT NULL UNIQUE CHECK (length(ticket_id) = 36),
     event_id      INTEGER NOT NULL REFERENCES events (id),
     email         TEXT    NOT NULL COLLATE NOCASE CHECK (length(email) BETWEEN 3 AND 254),
-    status        TEXT    NOT NULL CHECK (status IN ('reserved', 'confirmed', 'cancelled')),
+    status        TEXT    NOT NULL CHECK (status = 'reserved' OR status = 'confirmed' OR status = 'cancelled'),
     created_at    INTEGER NOT NULL,
     expires_at    INTEGER NOT NULL CHECK (expires_at > created_at),
     confirmed_at  INTEGER,
     cancelled_at  INTEGER,
-    cancel_reason TEXT    CHECK (cancel_reason IN ('expired', 'holder', 'organizer')),
+    cancel_reason TEXT    CHECK (cancel_reason = 'expired' OR cancel_reason = 'holder' OR cancel_reason = 'organizer'),
     checked_in_at INTEGER,
     CHECK ((status = 'cancelled') = (cancelled_at IS NOT NULL)),
     CHECK ((status = 'cancelled') = (cancel_reason IS NOT NULL)),
@@ -86,15 +87,14 @@ BEGIN SELECT raise(ABORT, 'a cancelled event stays cancelled'); END;
 CREATE TRIGGER tickets_stay BEFORE DELETE ON tickets
 BEGIN SELECT raise(ABORT, 'tickets are never deleted'); END;
 
+-- INSERT OR REPLACE would delete the row in its way without asking tickets_stay. (One trigger,
+-- because this is the statement that every sale waits for.)
 CREATE TRIGGER tickets_start BEFORE INSERT ON tickets
 WHEN new.status <> 'reserved'
-BEGIN SELECT raise(ABORT, 'a ticket starts as reserved'); END;
-
--- INSERT OR REPLACE would delete the row in its way without asking tickets_stay.
-CREATE TRIGGER tickets_no_replace BEFORE INSERT ON tickets
-WHEN EXISTS (SELECT 1 FROM tickets WHERE seq = new.seq OR ticket_id = new.ticket_id)
+  OR EXISTS (SELECT 1 FROM tickets WHERE seq = new.seq)
+  OR EXISTS (SELECT 1 FROM tickets WHERE ticket_id = new.ticket_id)
   OR EXISTS (SELECT 1 FROM tickets WHERE event_id = new.event_id AND email = new.email AND status <> 'cancelled')
-BEGIN SELECT raise(ABORT, 'a ticket is never replaced'); END;
+BEGIN SELECT raise(ABORT, 'a ticket starts as reserved, and replaces no other'); END;
 
 CREATE TRIGGER tickets_identity
 BEFORE UPDATE OF seq, ticket_id, event_id, email, created_at, expires_at ON tickets

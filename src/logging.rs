@@ -5,6 +5,7 @@
 //! panic and the end of the program write at once, so that only a kill can lose lines.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -88,12 +89,15 @@ impl Log for JsonLines {
             return;
         }
         let mut line = String::with_capacity(320);
-        line.push_str("{\"time\":\"");
-        line.push_str(&self.clock.now().to_string());
-        line.push_str("\",\"level\":\"");
-        line.push_str(record.level().as_str());
-        line.push_str("\",\"message\":");
-        push_json(&mut line, &record.args().to_string());
+        let (time, level) = (self.clock.now(), record.level());
+        let _ = write!(
+            line,
+            "{{\"time\":\"{time}\",\"level\":\"{level}\",\"message\":"
+        );
+        match record.args().as_str() {
+            Some(message) => push_json(&mut line, message),
+            None => push_json(&mut line, &record.args().to_string()),
+        }
         let _ = record.key_values().visit(&mut Members(&mut line));
         line.push('}');
         let rendered = format_args!("{line}");
@@ -122,7 +126,7 @@ impl<'kvs> VisitSource<'kvs> for Members<'_> {
         push_json(self.0, key.as_str());
         self.0.push(':');
         if let Some(number) = value.to_i64() {
-            self.0.push_str(&number.to_string());
+            let _ = write!(self.0, "{number}");
         } else if let Some(text) = value.to_borrowed_str() {
             push_json(self.0, text);
         } else {
@@ -133,7 +137,14 @@ impl<'kvs> VisitSource<'kvs> for Members<'_> {
 }
 
 fn push_json(line: &mut String, text: &str) {
-    line.push_str(&serde_json::to_string(text).unwrap_or_default());
+    let plain = |b: u8| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\';
+    if text.bytes().all(plain) {
+        line.push('"');
+        line.push_str(text);
+        line.push('"');
+    } else {
+        line.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
 }
 
 /// Lines that wait to be written.

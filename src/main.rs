@@ -7,6 +7,11 @@ use clap::Parser;
 use lastseat::config::{Cli, Command, Config};
 use lastseat::server::{self, End};
 
+/// Requests are allocated on one thread and freed on another, for which this is quicker than the
+/// C library's allocator (much quicker than musl's).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

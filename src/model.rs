@@ -2,9 +2,10 @@
 //!
 //! [`Event`] and [`Ticket`] serialise to the shape that clients see.
 
+use std::cell::RefCell;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::{NoContext, Uuid};
 
@@ -37,11 +38,31 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match DateTime::from_timestamp_millis(self.0) {
-            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true)),
-            None => write!(f, "{} ms", self.0),
-        }
+        let (second, ms) = (self.0.div_euclid(1_000), self.0.rem_euclid(1_000));
+        with_second(second, |text| {
+            f.write_str(text)?;
+            write!(f, ".{ms:03}Z")
+        })
     }
+}
+
+/// Most times that are printed lie in the same few seconds, so their text is kept for a while.
+fn with_second<T>(second: i64, use_it: impl FnOnce(&str) -> T) -> T {
+    const SLOTS: usize = 8;
+    thread_local! {
+        static TEXTS: RefCell<[(i64, String); SLOTS]> = RefCell::default();
+    }
+    TEXTS.with_borrow_mut(|texts| {
+        let (kept, text) = &mut texts[second.rem_euclid(SLOTS as i64) as usize];
+        if *kept != second || text.is_empty() {
+            *kept = second;
+            *text = match DateTime::from_timestamp(second, 0) {
+                Some(time) => time.format("%Y-%m-%dT%H:%M:%S").to_string(),
+                None => format!("{second} s"),
+            };
+        }
+        use_it(text)
+    })
 }
 
 impl Serialize for Timestamp {

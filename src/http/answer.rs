@@ -29,6 +29,8 @@ impl Answer {
     pub fn json(status: u16, value: &impl Serialize) -> Answer {
         let mut body = Vec::with_capacity(320);
         serde_json::to_writer(&mut body, value).expect("plain data has a JSON form");
+        // So that a terminal's prompt stands on a line of its own after curl.
+        body.push(b'\n');
         Answer::new(status, JSON, body)
     }
 

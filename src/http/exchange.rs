@@ -16,16 +16,22 @@ use super::lanes::Lanes;
 use super::limiter::Standing;
 use super::problem::Problem;
 
-pub struct Exchange {
-    pub request: Request,
+/// What is known of a request apart from what it asks for.
+pub struct Known {
     pub request_id: String,
     pub client: ClientAddress,
     /// For the log: never a ticket's id, which is a secret.
     pub path: String,
     pub started: Instant,
+    /// None: the rate limit does not cover it.
     pub standing: Option<Standing>,
     pub closes: bool,
     pub keeps_alive: bool,
+}
+
+pub struct Exchange {
+    pub request: Request,
+    pub known: Known,
     pub lanes: Arc<Lanes>,
 }
 
@@ -35,9 +41,9 @@ impl Exchange {
             Ok(answer) => self.answer(answer),
             Err(problem) => {
                 if let Some(cause) = &problem.cause {
-                    log::error!(request_id = self.request_id.as_str(), code = problem.code.as_str(); "{cause}");
+                    log::error!(request_id = self.known.request_id.as_str(), code = problem.code.as_str(); "{cause}");
                 }
-                let answer = problem.into_answer(&self.request_id);
+                let answer = problem.into_answer(&self.known.request_id);
                 self.answer(answer);
             }
         }
@@ -52,7 +58,7 @@ impl Exchange {
     pub fn answer_unseen(mut self, answer: Answer) {
         let unread = head::has_unread_body(&self.request);
         // What was not read stands in the way of a next request.
-        self.closes |= unread || matches!(answer.status, 411 | 413 | 417);
+        self.known.closes |= unread || matches!(answer.status, 411 | 413 | 417);
         let bytes = self.render(&answer);
         let peer = self.request.remote_addr().copied();
         if unread {
@@ -66,47 +72,44 @@ impl Exchange {
     }
 
     fn render(&self, answer: &Answer) -> Vec<u8> {
+        let known = &self.known;
         let mut out = Vec::with_capacity(512 + answer.body.len());
-        let mut put = |name: &str, value: &str| {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        };
-        put("X-Request-Id", &self.request_id);
-        with_date(|date| put("Date", date));
+        let _ = write!(
+            out,
+            "HTTP/1.1 {} {}\r\n",
+            answer.status,
+            reason(answer.status)
+        );
+        put(&mut out, "X-Request-Id", &known.request_id);
+        with_date(|date| put(&mut out, "Date", date));
         if let Some(content_type) = answer.content_type {
-            put("Content-Type", content_type);
-            put("Content-Length", &answer.body.len().to_string());
+            put(&mut out, "Content-Type", content_type);
+            let _ = write!(out, "Content-Length: {}\r\n", answer.body.len());
         }
-        if let Some(standing) = self.standing {
-            let (limit, window_s) = (standing.limit.requests, standing.limit.window.as_secs());
-            put(
-                "RateLimit-Policy",
-                &format!("\"default\";q={limit};w={window_s}"),
-            );
-            put(
-                "RateLimit",
-                &format!("\"default\";r={};t={}", standing.left, standing.more_in_s),
-            );
+        if let Some(Standing {
+            limit,
+            left,
+            more_in_s,
+            ..
+        }) = known.standing
+        {
+            let (q, w) = (limit.requests, limit.window.as_secs());
+            let _ = write!(out, "RateLimit-Policy: \"default\";q={q};w={w}\r\n");
+            let _ = write!(out, "RateLimit: \"default\";r={left};t={more_in_s}\r\n");
         }
         for (name, value) in &answer.headers {
-            put(name, value);
+            put(&mut out, name, value);
         }
-        if self.closes {
-            put("Connection", "close");
-        } else if self.keeps_alive {
-            put("Connection", "keep-alive");
+        if known.closes {
+            put(&mut out, "Connection", "close");
+        } else if known.keeps_alive {
+            put(&mut out, "Connection", "keep-alive");
         }
-        let mut whole =
-            format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status)).into_bytes();
-        whole.reserve(out.len() + 2 + answer.body.len());
-        whole.extend_from_slice(&out);
-        whole.extend_from_slice(b"\r\n");
+        out.extend_from_slice(b"\r\n");
         if !head::is_head(&self.request) {
-            whole.extend_from_slice(&answer.body);
+            out.extend_from_slice(&answer.body);
         }
-        whole
+        out
     }
 
     fn log(&self, status: u16) {
@@ -118,17 +121,23 @@ impl Exchange {
         if level > log::max_level() {
             return;
         }
-        let client = self.client.to_string();
+        let client = self.known.client.to_string();
         log::log!(
             level,
-            request_id = self.request_id.as_str(),
+            request_id = self.known.request_id.as_str(),
             method = method_for_log(&self.request),
-            path = self.path.as_str(),
+            path = self.known.path.as_str(),
             status = status,
-            duration_us = self.started.elapsed().as_micros() as i64,
+            duration_us = self.known.started.elapsed().as_micros() as i64,
             client = client.as_str();
             "request"
         );
+    }
+}
+
+fn put(out: &mut Vec<u8>, name: &str, value: &str) {
+    for part in [name, ": ", value, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
     }
 }
 

@@ -71,7 +71,9 @@ pub fn list_events(context: &Context, call: &Call) -> Handled {
 pub fn show_event(context: &Context, call: &Call) -> Handled {
     let id = event_id(call.id)?;
     let now = context.shared.clock.now();
-    let event = context.db.read(|tx| box_office::show_event(tx, now, id))?;
+    let event = context
+        .db
+        .read_one(|tx| box_office::show_event(tx, now, id))?;
     Ok(Outcome::Answer(Answer::json(200, &event)))
 }
 

@@ -3,6 +3,8 @@
 //! The gate is strict because tiny_http is not: a request that two parsers could understand in two
 //! ways is not understood at all.
 
+use std::io::Read;
+
 use tiny_http::{HTTPVersion, Header, Method, Request};
 
 use super::problem::{Code, Problem};
@@ -143,10 +145,38 @@ impl<'r> Head<'r> {
 /// Whether bytes may be on the connection that belong to this request and have not been read. To
 /// drop such a request is to wait for them.
 pub fn has_unread_body(request: &Request) -> bool {
-    let expects = || request.headers().iter().any(|h| h.field.equiv("Expect"));
     request
         .body_length()
-        .is_some_and(|bytes| bytes > BODY_BYTES_MAX || bytes > 0 && expects())
+        .is_some_and(|bytes| bytes > BODY_BYTES_MAX || bytes > 0 && has(request, "Expect"))
+}
+
+/// The body, if tiny_http has read it already: nobody can make a worker wait for the rest.
+pub fn read_body(request: &mut Request) -> Vec<u8> {
+    let length = request.body_length().unwrap_or(0);
+    // After an upgrade the reader is the bare connection.
+    if length == 0 || has_unread_body(request) || upgrades(request) {
+        return Vec::new();
+    }
+    let mut body = Vec::with_capacity(length);
+    let _ = request
+        .as_reader()
+        .take(length as u64)
+        .read_to_end(&mut body);
+    body
+}
+
+fn has(request: &Request, name: &'static str) -> bool {
+    request.headers().iter().any(|h| h.field.equiv(name))
+}
+
+fn upgrades(request: &Request) -> bool {
+    let connection = request
+        .headers()
+        .iter()
+        .filter(|h| h.field.equiv("Connection"));
+    connection
+        .into_iter()
+        .any(|h| h.value.as_str().to_ascii_lowercase().contains("upgrade"))
 }
 
 pub fn is_head(request: &Request) -> bool {

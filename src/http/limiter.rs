@@ -5,8 +5,8 @@
 //! Memory is bounded: addresses that have been idle for a window are dropped when room is needed,
 //! and if every address in the table is active, a new one is refused rather than let in uncounted.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub struct Standing {
 }
 
 /// Times are nanoseconds of the monotonic clock, oldest first.
-type Admitted = Vec<u64>;
+type Admitted = VecDeque<u64>;
 
 pub struct Limiter {
     limit: RateLimit,
@@ -81,12 +81,14 @@ impl Limiter {
         }
         let times = match shard.clients.entry(client) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Vec::with_capacity(self.limit.requests)),
+            Entry::Vacant(entry) => entry.insert(VecDeque::with_capacity(self.limit.requests)),
         };
-        times.retain(|t| now < t + window_ns);
+        while times.front().is_some_and(|t| now >= t + window_ns) {
+            times.pop_front();
+        }
         let admitted = times.len() < self.limit.requests;
         if admitted {
-            times.push(now);
+            times.push_back(now);
         }
         let left = self.limit.requests - times.len();
         self.standing(admitted, left, times[0] + window_ns - now)
@@ -108,7 +110,7 @@ impl Shard {
         if now < self.full_until_ns {
             return;
         }
-        let ends = |times: &Admitted| times.last().map_or(0, |t| t + window_ns);
+        let ends = |times: &Admitted| times.back().map_or(0, |t| t + window_ns);
         self.clients.retain(|_, times| now < ends(times));
         self.full_until_ns = self.clients.values().map(ends).min().unwrap_or(0);
     }

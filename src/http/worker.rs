@@ -1,10 +1,10 @@
 //! The worker threads: each takes requests from tiny_http, answers reads from its own connection,
 //! and turns writes into jobs for the commit queue, which it commits itself if nobody else does.
 
-use std::io::Read;
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -13,12 +13,12 @@ use tiny_http::{Request, Server};
 
 use super::answer::Answer;
 use super::client::{Cidr, ClientAddress};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Known};
 use super::head::{self, Head};
 use super::lanes::Lanes;
 use super::limiter::{Limiter, Standing};
 use super::problem::{Code, Problem};
-use super::routes::{self, Call, Outcome};
+use super::routes::{self, Call, Outcome, Route};
 use super::sold_out::SoldOut;
 use crate::box_office::Done;
 use crate::clock::Clock;
@@ -26,6 +26,9 @@ use crate::error::Error;
 use crate::logging;
 use crate::model::{Event, Ticket, Timestamp};
 use crate::store::{CommitQueue, Db, Job, Tx};
+
+/// A worker that finds so many jobs waiting commits them before it takes another request.
+const LEAD_AT_JOBS: usize = 64;
 
 /// What all workers share.
 pub struct Shared {
@@ -110,18 +113,10 @@ impl Committed {
 pub fn run(context: &Context) {
     let shared = &context.shared;
     loop {
-        let resumed = shared.resumed.try_recv().ok();
-        let had_resumed = resumed.is_some();
-        if let Some(request) = resumed {
+        if let Ok(request) = shared.resumed.try_recv() {
             handle(context, request);
         }
-        // A client that pipelines gets every other turn, not all of them.
-        let received = if had_resumed {
-            shared.server.try_recv()
-        } else {
-            shared.server.recv().map(Some)
-        };
-        match received {
+        match next_request(shared) {
             Ok(Some(request)) => {
                 if let Some(request) = shared.lanes.enter(request) {
                     handle(context, request);
@@ -134,10 +129,30 @@ pub fn run(context: &Context) {
                 let _ = shared.intake_died.try_send(e.to_string());
             }
         }
-        shared.commits.lead();
     }
     turn_away(context);
     shared.commits.lead();
+}
+
+/// Commits when there is nothing else to do, or enough to commit: the more requests are taken
+/// first, the more of them share an fsync.
+fn next_request(shared: &Shared) -> std::io::Result<Option<Request>> {
+    if shared.commits.waiting() < LEAD_AT_JOBS
+        && let Some(request) = shared.server.try_recv()?
+    {
+        return Ok(Some(request));
+    }
+    shared.commits.lead();
+    // `try_recv` swallows the call to stop without a word.
+    if shared.stopping.load(Ordering::Acquire) {
+        return Err(std::io::Error::other("stopping"));
+    }
+    // A client that pipelines gets every other turn, not all of them.
+    if shared.resumed.is_empty() {
+        shared.server.recv().map(Some)
+    } else {
+        shared.server.try_recv()
+    }
 }
 
 /// Another thread's `unblock()`: there is something to look after that is no request.
@@ -149,33 +164,52 @@ fn is_wake_up(error: &std::io::Error) -> bool {
 fn turn_away(context: &Context) {
     let shared = &context.shared;
     while let Ok(Some(request)) = shared.server.try_recv() {
-        let Some(request) = shared.lanes.enter(request) else {
-            continue;
-        };
-        let exchange = open(shared, request, None);
-        exchange.answer_result(Err(Error::ShuttingDown.into()));
+        if let Some(request) = shared.lanes.enter(request) {
+            let known = Known::of(shared, &request, &Head::read(&request), None);
+            exchange(shared, request, known).answer_result(Err(Error::ShuttingDown.into()));
+        }
     }
 }
 
 fn handle(context: &Context, mut request: Request) {
     let shared = &context.shared;
-    if request.url() == shared.pulse_path {
-        let exchange = open(shared, request, None);
-        return exchange.answer_unseen(Answer::no_content());
+    let started = Instant::now();
+    let body = head::read_body(&mut request);
+    let head = Head::read(&request);
+    let (path, query) = split_target(request.url());
+    if path == shared.pulse_path {
+        let known = Known::of(shared, &request, &head, None);
+        return exchange(shared, request, known).answer_unseen(Answer::no_content());
     }
-    let body = read_body(&mut request);
-    let standing = admit(shared, &request);
-    let exchange = open(shared, request, standing);
-    logging::set_current_request(&exchange.request_id);
+    let found = routes::find(path);
+    let mut known = Known::of(shared, &request, &head, found);
+    known.started = started;
+    let limited = found.is_none_or(|(route, _)| route.limited);
+    let limiter = shared.limiter.as_ref().filter(|_| limited);
+    known.standing = limiter.map(|l| l.admit(known.client.limited_as(), &shared.clock));
+    logging::set_current_request(&known.request_id);
+    let panics = shared.test_hooks.then(|| test_panic(&request)).flatten();
     // Pure code only: a tiny_http request that is dropped by a panic answers by itself.
-    let decided = catch_unwind(AssertUnwindSafe(|| decide(context, &exchange, &body)));
-    let decided = decided
-        .unwrap_or_else(|_| Err(Error::Internal("the request's handler panicked".into()).into()));
-    match decided {
+    let decided = catch_unwind(AssertUnwindSafe(|| {
+        assert!(panics != Some("request"), "asked for by X-Test-Panic");
+        refuse_early(&request, &head, known.standing)?;
+        let (route, id) = found
+            .ok_or_else(|| Problem::new(Code::RouteNotFound, "there is nothing at this path"))?;
+        let call = Call {
+            head: &head,
+            id,
+            query,
+            body: &body,
+        };
+        routes::dispatch(route, request.method().as_str(), context, &call)
+    }));
+    let panicked = |_| Err(Error::Internal("the request's handler panicked".into()).into());
+    let panics = panics == Some("job");
+    let exchange = exchange(shared, request, known);
+    match decided.unwrap_or_else(panicked) {
         Ok(Outcome::Answer(answer)) => exchange.answer(answer),
         Err(problem) => exchange.answer_result(Err(problem)),
         Ok(Outcome::Commit(work)) => {
-            let panics = shared.test_hooks && test_panic(&exchange.request) == Some("job");
             let job = Box::new(PendingJob {
                 exchange,
                 work,
@@ -189,97 +223,64 @@ fn handle(context: &Context, mut request: Request) {
     }
 }
 
-/// Only a body that tiny_http has read already, so that nobody can make a worker wait.
-fn read_body(request: &mut Request) -> Vec<u8> {
-    let mut body = Vec::new();
-    let length = request.body_length().unwrap_or(0);
-    let refused = head::has_unread_body(request) || Head::read(request).refusal(request).is_some();
-    if length > 0 && !refused {
-        let _ = request
-            .as_reader()
-            .take(length as u64)
-            .read_to_end(&mut body);
-    }
-    body
-}
-
-fn admit(shared: &Shared, request: &Request) -> Option<Standing> {
-    let limiter = shared.limiter.as_ref()?;
-    let (path, _) = split_target(request.url());
-    if routes::find(path).is_some_and(|(route, _)| !route.limited) {
-        return None;
-    }
-    let client = client_of(shared, request, &Head::read(request));
-    Some(limiter.admit(client.limited_as(), &shared.clock))
-}
-
-fn client_of(shared: &Shared, request: &Request, head: &Head) -> ClientAddress {
-    let peer = request.remote_addr().map(|a| a.ip());
-    ClientAddress::find(peer, &head.forwarded_for, &shared.trusted_proxies)
-}
-
-fn open(shared: &Shared, request: Request, standing: Option<Standing>) -> Exchange {
-    let head = Head::read(&request);
-    let request_id = match head.request_id {
-        Some(id) => id.to_owned(),
-        None => uuid::Uuid::new_v4().to_string(),
-    };
-    let (path, _) = split_target(request.url());
-    let path = match routes::find(path) {
-        Some((route, _)) if route.path.starts_with("/tickets") => route.path.to_owned(),
-        Some(_) => path.to_owned(),
-        None => "-".to_owned(),
-    };
-    let (closes, keeps_alive) = (head.closes, head.keeps_alive);
-    let client = client_of(shared, &request, &head);
-    let (started, lanes) = (Instant::now(), shared.lanes.clone());
-    Exchange {
-        request_id,
-        client,
-        path,
-        started,
-        standing,
-        closes,
-        keeps_alive,
-        lanes,
-        request,
-    }
-}
-
-/// The refusals that come before a handler's, in the contract's order.
-fn decide(context: &Context, exchange: &Exchange, body: &[u8]) -> Result<Outcome, Problem> {
-    let request = &exchange.request;
-    let head = Head::read(request);
-    if context.shared.test_hooks && test_panic(request) == Some("request") {
-        panic!("asked for by X-Test-Panic");
-    }
+/// What comes before the route, in the contract's order.
+fn refuse_early(request: &Request, head: &Head, standing: Option<Standing>) -> Result<(), Problem> {
     if let Some(problem) = head.refusal(request) {
         return Err(problem);
     }
-    if let Some(standing) = exchange.standing.filter(|s| !s.admitted) {
-        return Err(Problem::rate_limited(standing));
+    match standing {
+        Some(standing) if !standing.admitted => Err(Problem::rate_limited(standing)),
+        _ => Ok(()),
     }
-    let (path, query) = split_target(request.url());
-    let (route, id) = routes::find(path)
-        .ok_or_else(|| Problem::new(Code::RouteNotFound, "there is nothing at this path"))?;
-    let call = Call {
-        head: &head,
-        id,
-        query,
-        body,
-    };
-    routes::dispatch(route, request.method().as_str(), context, &call)
+}
+
+impl Known {
+    fn of(shared: &Shared, request: &Request, head: &Head, found: Option<(&Route, &str)>) -> Known {
+        let peer = request.remote_addr().map(|a| a.ip());
+        let path = match found {
+            Some((route, _)) if route.path.starts_with("/tickets") => route.path,
+            Some(_) => split_target(request.url()).0,
+            None => "-",
+        };
+        Known {
+            request_id: head.request_id.map_or_else(new_request_id, str::to_owned),
+            client: ClientAddress::find(peer, &head.forwarded_for, &shared.trusted_proxies),
+            path: path.to_owned(),
+            started: Instant::now(),
+            standing: None,
+            closes: head.closes,
+            keeps_alive: head.keeps_alive,
+        }
+    }
+}
+
+fn exchange(shared: &Shared, request: Request, known: Known) -> Exchange {
+    Exchange {
+        request,
+        known,
+        lanes: shared.lanes.clone(),
+    }
+}
+
+/// A UUID that is new, but no secret: made without asking the kernel for randomness each time.
+fn new_request_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
+    let n = COUNT.fetch_add(1, Ordering::Relaxed);
+    let bits = u128::from(KEYS[0].hash_one(n)) << 64 | u128::from(KEYS[1].hash_one(n));
+    let id = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
+    id.hyphenated()
+        .encode_lower(&mut uuid::Uuid::encode_buffer())
+        .to_owned()
 }
 
 /// The path and the query of a request's target, which may be absolute (RFC 9112, 3.2.2).
 fn split_target(target: &str) -> (&str, &str) {
-    let target = match target.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => {
-            rest.find('/').map_or("/", |at| &rest[at..])
-        }
-        _ => target,
+    let path = match target.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => target,
     };
-    target.split_once('?').unwrap_or((target, ""))
+    path.split_once('?').unwrap_or((path, ""))
 }
 
 fn test_panic(request: &Request) -> Option<&str> {
@@ -300,7 +301,7 @@ struct PendingJob {
 
 impl Job for PendingJob {
     fn run(&mut self, tx: &Tx, now: Timestamp) -> Result<(), Error> {
-        logging::set_current_request(&self.exchange.request_id);
+        logging::set_current_request(&self.exchange.known.request_id);
         let done = (self.work)(tx, now);
         if self.panics {
             panic!("asked for by X-Test-Panic");

@@ -71,6 +71,11 @@ impl Db {
         result
     }
 
+    /// Runs `f`, which makes one statement: that is a snapshot by itself.
+    pub fn read_one<T>(&self, f: impl FnOnce(&Tx) -> Result<T, Error>) -> Result<T, Error> {
+        f(&Tx::on(&self.conn))
+    }
+
     /// Copies what is in the WAL into the database file, without making any writer or reader wait.
     /// Returns the pages in the WAL and how many of them have been copied.
     pub fn checkpoint(&self) -> Result<(i64, i64), Error> {

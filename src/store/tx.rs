@@ -1,7 +1,8 @@
-//! The statements: one method for each file in `sql/`, of the same name.
+//! The statements: one method for each file in `sql/`, of the same name. Parameters are given in
+//! the order in which the statement first names them (binding by name costs an allocation each).
 
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use crate::error::Error;
 use crate::model::{
@@ -22,8 +23,6 @@ pub enum RememberedKey {
     Other { request: String, answer: String },
 }
 
-type Params<'a> = &'a [(&'a str, &'a dyn ToSql)];
-
 impl<'c> Tx<'c> {
     pub(super) fn on(conn: &'c Connection) -> Tx<'c> {
         Tx { conn }
@@ -33,11 +32,15 @@ impl<'c> Tx<'c> {
     pub fn event_insert(&self, new: &NewEvent, hold_ms: i64, now: Timestamp) -> Result<i64, Error> {
         self.execute(
             include_str!("../../sql/event_insert.sql"),
-            named_params! {
-                ":name": new.name.as_str(), ":total_spots": new.total_spots,
-                ":starts_at": new.starts_at, ":sales_open_at": new.sales_open_at,
-                ":sales_close_at": new.sales_close_at, ":hold_ms": hold_ms, ":now": now,
-            },
+            params![
+                new.name.as_str(),
+                new.total_spots,
+                new.starts_at,
+                new.sales_open_at,
+                new.sales_close_at,
+                hold_ms,
+                now
+            ],
         )?;
         Ok(self.conn.last_insert_rowid())
     }
@@ -45,7 +48,7 @@ impl<'c> Tx<'c> {
     pub fn event_find(&self, id: i64, now: Timestamp) -> Result<Option<Event>, Error> {
         self.find(
             include_str!("../../sql/event_find.sql"),
-            named_params! {":id": id, ":now": now},
+            params![now, id],
             event,
         )
     }
@@ -59,7 +62,7 @@ impl<'c> Tx<'c> {
     ) -> Result<Vec<Event>, Error> {
         self.list(
             include_str!("../../sql/event_list.sql"),
-            named_params! {":after": after, ":limit": limit as i64, ":now": now},
+            params![now, after, limit as i64],
             event,
         )
     }
@@ -76,7 +79,7 @@ impl<'c> Tx<'c> {
         };
         self.find(
             include_str!("../../sql/event_sale_state.sql"),
-            named_params! {":id": id},
+            params![id],
             state,
         )
     }
@@ -84,12 +87,12 @@ impl<'c> Tx<'c> {
     /// False: there was no spot left.
     pub fn event_take_spot(&self, id: i64) -> Result<bool, Error> {
         let sql = include_str!("../../sql/event_take_spot.sql");
-        Ok(self.execute(sql, named_params! {":id": id})? == 1)
+        Ok(self.execute(sql, params![id])? == 1)
     }
 
     pub fn event_return_spots(&self, id: i64, spots: i64) -> Result<(), Error> {
         let sql = include_str!("../../sql/event_return_spots.sql");
-        self.execute(sql, named_params! {":id": id, ":spots": spots})?;
+        self.execute(sql, params![spots, id])?;
         Ok(())
     }
 
@@ -104,26 +107,25 @@ impl<'c> Tx<'c> {
     ) -> Result<i64, Error> {
         self.execute(
             include_str!("../../sql/ticket_insert.sql"),
-            named_params! {
-                ":ticket_id": ticket_id.as_str(), ":event_id": event_id, ":email": email.as_str(),
-                ":now": now, ":expires_at": expires_at,
-            },
+            params![
+                ticket_id.as_str(),
+                event_id,
+                email.as_str(),
+                now,
+                expires_at
+            ],
         )?;
         Ok(self.conn.last_insert_rowid())
     }
 
     pub fn ticket_find(&self, ticket_id: &TicketId) -> Result<Option<TicketRecord>, Error> {
         let sql = include_str!("../../sql/ticket_find.sql");
-        self.find(
-            sql,
-            named_params! {":ticket_id": ticket_id.as_str()},
-            ticket,
-        )
+        self.find(sql, params![ticket_id.as_str()], ticket)
     }
 
     pub fn ticket_find_seq(&self, seq: i64) -> Result<Option<TicketRecord>, Error> {
         let sql = include_str!("../../sql/ticket_find_seq.sql");
-        self.find(sql, named_params! {":seq": seq}, ticket)
+        self.find(sql, params![seq], ticket)
     }
 
     pub fn ticket_find_live(
@@ -133,7 +135,7 @@ impl<'c> Tx<'c> {
     ) -> Result<Option<TicketRecord>, Error> {
         self.find(
             include_str!("../../sql/ticket_find_live.sql"),
-            named_params! {":event_id": event_id, ":email": email.as_str()},
+            params![event_id, email.as_str()],
             ticket,
         )
     }
@@ -141,13 +143,13 @@ impl<'c> Tx<'c> {
     /// False: it was not a live hold.
     pub fn ticket_confirm(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
         let sql = include_str!("../../sql/ticket_confirm.sql");
-        Ok(self.execute(sql, named_params! {":seq": seq, ":now": now})? == 1)
+        Ok(self.execute(sql, params![now, seq])? == 1)
     }
 
     /// False: it was not an expired hold.
     pub fn ticket_expire(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
         let sql = include_str!("../../sql/ticket_expire.sql");
-        Ok(self.execute(sql, named_params! {":seq": seq, ":now": now})? == 1)
+        Ok(self.execute(sql, params![seq, now])? == 1)
     }
 
     /// The longest expired first.
@@ -159,7 +161,7 @@ impl<'c> Tx<'c> {
     ) -> Result<Vec<(i64, TicketId)>, Error> {
         self.list(
             include_str!("../../sql/hold_list_expired.sql"),
-            named_params! {":event_id": event_id, ":now": now, ":limit": limit as i64},
+            params![event_id, now, limit as i64],
             |row| Ok((row.get(0)?, TicketId::stored(row.get(1)?))),
         )
     }
@@ -167,14 +169,14 @@ impl<'c> Tx<'c> {
     /// When the event's first hold ends or has ended.
     pub fn hold_next_expiry(&self, event_id: i64) -> Result<Option<Timestamp>, Error> {
         let sql = include_str!("../../sql/hold_next_expiry.sql");
-        let found = self.find(sql, named_params! {":event_id": event_id}, |row| row.get(0))?;
+        let found = self.find(sql, params![event_id], |row| row.get(0))?;
         Ok(found.flatten())
     }
 
     /// The events that have an expired hold.
     pub fn hold_list_events(&self, now: Timestamp) -> Result<Vec<i64>, Error> {
         let sql = include_str!("../../sql/hold_list_events.sql");
-        self.list(sql, named_params! {":now": now}, |row| row.get(0))
+        self.list(sql, params![now], |row| row.get(0))
     }
 
     pub fn key_find(&self, key: &IdempotencyKey) -> Result<Option<RememberedKey>, Error> {
@@ -188,11 +190,7 @@ impl<'c> Tx<'c> {
             })
         };
         let sql = include_str!("../../sql/key_find.sql");
-        self.find(
-            sql,
-            named_params! {":idempotency_key": key.as_str()},
-            remembered,
-        )
+        self.find(sql, params![key.as_str()], remembered)
     }
 
     pub fn key_insert(&self, key: &IdempotencyKey, what: &RememberedKey) -> Result<(), Error> {
@@ -202,10 +200,7 @@ impl<'c> Tx<'c> {
         };
         self.execute(
             include_str!("../../sql/key_insert.sql"),
-            named_params! {
-                ":idempotency_key": key.as_str(), ":ticket_seq": seq,
-                ":request": request, ":answer": answer,
-            },
+            params![key.as_str(), seq, request, answer],
         )?;
         Ok(())
     }
@@ -221,28 +216,31 @@ impl<'c> Tx<'c> {
     ) -> Result<(), Error> {
         self.execute(
             include_str!("../../sql/ledger_insert.sql"),
-            named_params! {
-                ":now": now, ":event_id": event_id, ":ticket_id": ticket_id.map(TicketId::as_str),
-                ":kind": kind.as_str(), ":spots": spots,
-            },
+            params![
+                now,
+                event_id,
+                ticket_id.map(TicketId::as_str),
+                kind.as_str(),
+                spots
+            ],
         )?;
         Ok(())
     }
 
     pub fn readiness_touch(&self, now: Timestamp) -> Result<(), Error> {
         let sql = include_str!("../../sql/readiness_touch.sql");
-        self.execute(sql, named_params! {":now": now})?;
+        self.execute(sql, params![now])?;
         Ok(())
     }
 
-    fn execute(&self, sql: &str, params: Params) -> Result<usize, Error> {
+    fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
         Ok(self.conn.prepare_cached(sql)?.execute(params)?)
     }
 
     fn find<T>(
         &self,
         sql: &str,
-        params: Params,
+        params: impl Params,
         shape: impl FnOnce(&Row) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, Error> {
         Ok(self
@@ -255,7 +253,7 @@ impl<'c> Tx<'c> {
     fn list<T>(
         &self,
         sql: &str,
-        params: Params,
+        params: impl Params,
         shape: impl FnMut(&Row) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, Error> {
         let mut statement = self.conn.prepare_cached(sql)?;

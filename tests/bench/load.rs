@@ -1,0 +1,153 @@
+//! The load: so many clients, each a thread with a connection of its own that asks, waits for the
+//! answer, and asks again (a closed loop).
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+/// For a buyer who may win (201) or lose (409).
+pub const WON_OR_LOST: u16 = 0;
+
+/// What a client sends next, and which status is right for it.
+pub struct Ask {
+    pub bytes: Vec<u8>,
+    pub expected: u16,
+}
+
+/// What all clients of a run saw.
+#[derive(Default, Clone)]
+pub struct Seen {
+    pub elapsed: Duration,
+    /// Sorted.
+    pub latencies_us: Vec<u32>,
+    pub errors: u64,
+    /// Processor time of the server in all that time.
+    pub server_cpu_us: u64,
+}
+
+impl Seen {
+    pub fn per_second(&self) -> f64 {
+        self.latencies_us.len() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Milliseconds.
+    pub fn percentile_ms(&self, share: f64) -> f64 {
+        let last = self.latencies_us.len().saturating_sub(1);
+        let at = (last as f64 * share).round() as usize;
+        self.latencies_us
+            .get(at)
+            .map_or(0.0, |us| f64::from(*us) / 1_000.0)
+    }
+}
+
+/// Client `n` asks what `plan(n)` gives, until that is nothing or the time is up.
+pub fn run<P>(server: SocketAddr, clients: usize, time: Duration, plan: impl Fn(usize) -> P) -> Seen
+where
+    P: FnMut() -> Option<Ask> + Send,
+{
+    let together = Barrier::new(clients + 1);
+    let mut seen = Seen::default();
+    std::thread::scope(|scope| {
+        let ask_all = |n: usize| {
+            let (mut plan, together) = (plan(n), &together);
+            scope.spawn(move || {
+                let mut connection = Connection::open(server, source(n));
+                together.wait();
+                let until = Instant::now() + time;
+                let mut own = (Vec::with_capacity(8_192), 0);
+                while Instant::now() < until {
+                    let Some(ask) = plan() else { break };
+                    let start = Instant::now();
+                    let status = connection.ask(&ask.bytes);
+                    own.0.push(start.elapsed().as_micros() as u32);
+                    own.1 += u64::from(!is_right(status, ask.expected));
+                }
+                own
+            })
+        };
+        let threads: Vec<_> = (0..clients).map(ask_all).collect();
+        together.wait();
+        let start = Instant::now();
+        for thread in threads {
+            let (latencies_us, errors) = thread.join().expect("a client thread");
+            seen.latencies_us.extend(latencies_us);
+            seen.errors += errors;
+        }
+        seen.elapsed = start.elapsed();
+    });
+    seen.latencies_us.sort_unstable();
+    seen
+}
+
+fn is_right(status: Option<u16>, expected: u16) -> bool {
+    match (status, expected) {
+        (Some(201 | 409), WON_OR_LOST) => true,
+        (status, expected) => status == Some(expected),
+    }
+}
+
+/// Each client has an address of its own, so that the rate limiter works as in a real sale.
+fn source(n: usize) -> IpAddr {
+    IpAddr::from([127, 9, (n / 250) as u8, (n % 250 + 2) as u8])
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    fn open(server: SocketAddr, source: IpAddr) -> Connection {
+        let socket =
+            Socket::new(Domain::for_address(server), Type::STREAM, None).expect("a socket");
+        socket
+            .bind(&SocketAddr::new(source, 0).into())
+            .expect("binds");
+        socket.connect(&server.into()).expect("connects");
+        let stream = TcpStream::from(socket);
+        stream.set_nodelay(true).expect("no delay");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a timeout");
+        Connection {
+            stream,
+            buffer: vec![0; 16 * 1024],
+        }
+    }
+
+    /// The answer's status; None if there was no whole answer.
+    fn ask(&mut self, request: &[u8]) -> Option<u16> {
+        self.stream.write_all(request).ok()?;
+        let mut filled = 0;
+        loop {
+            let read = self
+                .stream
+                .read(&mut self.buffer[filled..])
+                .ok()
+                .filter(|n| *n > 0)?;
+            filled += read;
+            let text = &self.buffer[..filled];
+            if let Some(end) = find(text, b"\r\n\r\n")
+                && filled >= end + 4 + content_length(&text[..end])
+            {
+                return std::str::from_utf8(&text[9..12]).ok()?.parse().ok();
+            }
+        }
+    }
+}
+
+fn content_length(head: &[u8]) -> usize {
+    let name = b"\r\nContent-Length: ";
+    let Some(at) = find(head, name) else { return 0 };
+    let digits = head[at + name.len()..]
+        .iter()
+        .take_while(|b| b.is_ascii_digit());
+    digits.fold(0, |n, digit| n * 10 + usize::from(digit - b'0'))
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}

@@ -1,0 +1,45 @@
+//! The integration tests: the real binary, real HTTP, real files. Each module covers what the
+//! comment at its head says.
+
+mod support;
+
+mod suite {
+    // The sale, crowded: never one ticket too many, never a false refusal.
+    mod expiry_race;
+    mod keep_alive;
+    mod processes;
+    mod stampede;
+
+    // Ends and beginnings, and what happens when the server cannot.
+    mod overload;
+    mod panics;
+    mod restart;
+    mod stop;
+
+    // The HTTP contract: what each call answers.
+    mod bodies;
+    mod contract_support;
+    mod event_list;
+    mod events;
+    mod forwarded;
+    mod framing;
+    mod health;
+    mod idempotency;
+    mod limiter;
+    mod precedence;
+    mod problems;
+    mod register;
+    mod request_ids;
+    mod roles;
+    mod routes;
+    mod sold_out;
+    mod tickets;
+
+    // The program around it: its flags, its file, its log, its housekeeping.
+    mod command_line;
+    mod log;
+    mod reaper;
+    mod schema;
+    mod start_failures;
+    mod unix_socket;
+}

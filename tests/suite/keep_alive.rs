@@ -1,0 +1,155 @@
+//! Connections that stay open: a hundred at once, and pipelined ones whose answers must come in
+//! the order of their requests even though several workers and a commit leader write them.
+
+use crate::support::{Client, Server, request_text};
+use std::sync::Barrier;
+
+#[test]
+fn a_hundred_keep_alive_clients_are_all_served_while_none_hangs_up() {
+    let server = Server::start(&[]);
+    let concert = server.create_event("Concert", 100);
+    let backstage = server.create_event("Backstage", 5);
+    // Nobody closes before everybody is done: a client that waits for another to leave fails.
+    let all_served = Barrier::new(100);
+    let backstage_sales: usize = std::thread::scope(|scope| {
+        let buyers: Vec<_> = (0..100)
+            .map(|n| {
+                let (server, all_served) = (&server, &all_served);
+                scope.spawn(move || {
+                    let mut client = server.client();
+                    let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                        visit(&mut client, concert, backstage, n)
+                    }));
+                    all_served.wait();
+                    served.expect("served")
+                })
+            })
+            .collect();
+        buyers
+            .into_iter()
+            .map(|buyer| usize::from(buyer.join().unwrap()))
+            .sum()
+    });
+    assert_eq!(backstage_sales, 5);
+    assert_eq!(server.event(concert)["available_spots"], 0);
+    assert_eq!(server.event(backstage)["available_spots"], 0);
+    server.assert_invariants();
+}
+
+/// Five requests on one connection, as many as the limiter grants; says whether the buyer got
+/// one of the few backstage spots.
+fn visit(client: &mut Client, concert: i64, backstage: i64, n: usize) -> bool {
+    let order = format!(r#"{{"email":"guest-{n}@example.com"}}"#);
+    let path = format!("/events/{concert}/register");
+    let ticket = client.post(&path, "user", &order).expect_status(201);
+    let ticket = format!("/tickets/{}", ticket.text("ticket_id"));
+    let seen = client.get(&ticket).expect_status(200);
+    assert_eq!(seen.text("status"), "reserved");
+    let confirmed = client.post(&format!("{ticket}/confirm"), "user", "{}");
+    assert_eq!(confirmed.expect_status(200).text("status"), "confirmed");
+    let seen = client.get(&ticket).expect_status(200);
+    assert_eq!(seen.text("status"), "confirmed");
+    let path = format!("/events/{backstage}/register");
+    let answer = client.post(&path, "user", &order);
+    if answer.status != 201 {
+        answer.clone().expect_problem(409, "sold_out");
+    }
+    answer.status == 201
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_by_one_worker() {
+    pipeline_reads_and_writes("1");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_by_two_workers() {
+    pipeline_reads_and_writes("2");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_by_sixteen_workers() {
+    pipeline_reads_and_writes("16");
+}
+
+const CONNECTIONS: usize = 24;
+const ROUNDS: usize = 20;
+
+/// An answer may only be written when the ones before it on its connection are. A worker that
+/// waits for its turn while the job before it waits for a worker would stand still for ever:
+/// the client's read timeout is what finds that.
+fn pipeline_reads_and_writes(workers: &str) {
+    let server = Server::start(&["--rate-limit", "off", "--workers", workers]);
+    let event = server.create_event("Pipeline", (CONNECTIONS * ROUNDS) as u32);
+    std::thread::scope(|scope| {
+        for connection in 0..CONNECTIONS {
+            let server = &server;
+            scope.spawn(move || pipeline(&mut server.client(), event, connection));
+        }
+    });
+    assert_eq!(server.event(event)["available_spots"], 0);
+    server.assert_invariants();
+}
+
+#[test]
+fn clients_that_pipeline_and_hang_up_hold_up_nobody() {
+    let server = Server::start(&["--rate-limit", "off", "--workers", "2"]);
+    let event = server.create_event("Hang-up", 1_000);
+    let path = format!("/events/{event}/register");
+    for connection in 0..40 {
+        let mut batch = String::new();
+        for n in 0..20 {
+            let order = format!(r#"{{"email":"h-{connection}-{n}@example.com"}}"#);
+            batch += &request_text("POST", &path, &[("X-Role", "user")], Some(&order));
+            batch += &request_text("GET", "/events", &[], None);
+        }
+        server.client().send_raw(batch.as_bytes());
+    }
+    // Whatever became of their orders: who stays is served.
+    let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        let order = format!(r#"{{"email":"stays-{n}@example.com"}}"#);
+        client.post(&path, "user", &order).expect_status(201);
+        client.get("/events").expect_status(200);
+    }
+    server.assert_invariants();
+}
+
+/// Sends everything before it reads the first answer.
+fn pipeline(client: &mut Client, event: i64, connection: usize) {
+    let mut batch = String::new();
+    let mut expected = Vec::new();
+    let mut add = |method: &str, path: &str, body: Option<&str>, status: u16| {
+        let id = format!("{connection}-{}", expected.len());
+        let headers = [("X-Role", "user"), ("X-Request-Id", id.as_str())];
+        batch.push_str(&request_text(method, path, &headers, body));
+        expected.push((id.clone(), status));
+    };
+    let event_path = format!("/events/{event}");
+    let register = format!("{event_path}/register");
+    for round in 0..ROUNDS {
+        let email = format!("p-{connection}-{round}@example.com");
+        let order = format!(r#"{{"email":"{email}","idempotency_key":"{email}"}}"#);
+        add("POST", &register, Some(&order), 201);
+        add("GET", &event_path, None, 200);
+        add("POST", &register, Some(&order), 201);
+        add("POST", &register, Some("{}"), 400);
+        add("GET", "/events", None, 200);
+    }
+    client.send_raw(batch.as_bytes());
+
+    let mut tickets = Vec::new();
+    for (id, status) in expected {
+        let answer = client.read_response().expect_status(status);
+        assert_eq!(answer.header("X-Request-Id"), Some(id.as_str()));
+        if status == 201 {
+            let is_replay = answer.header("Idempotent-Replayed").is_some();
+            tickets.push((answer.text("ticket_id"), is_replay));
+        }
+    }
+    for pair in tickets.chunks(2) {
+        // Which of the two twins was first is the workers' affair.
+        assert_eq!(pair[0].0, pair[1].0, "two tickets for one key");
+        assert_ne!(pair[0].1, pair[1].1, "not exactly one of two is a replay");
+    }
+}

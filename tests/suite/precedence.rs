@@ -1,0 +1,336 @@
+//! The order of refusals: for every two stages of the contract's list, a request that deserves
+//! both is refused for the earlier one; and so is one that deserves all that follow.
+
+use super::contract_support::{ask, assert_problem, frozen, register_with_key, rfc3339, sell};
+use crate::support::{Client, FrozenClock, Response, Server, fresh_source};
+use std::net::IpAddr;
+
+/// What can be wrong with a registration, in the order in which it is told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Flaw {
+    UnknownLength,
+    TooLong,
+    Expectation,
+    TwoHosts,
+    OverLimit,
+    UnknownRoute,
+    WrongMethod,
+    NoRole,
+    PlainText,
+    NoJson,
+    BadMember,
+    UnknownEvent,
+    KeyReused,
+    EventCancelled,
+    SalesClosed,
+    AlreadyRegistered,
+    SoldOut,
+}
+use Flaw::*;
+
+const ORDER: [(Flaw, u16, &str); 17] = [
+    (UnknownLength, 411, "length_required"),
+    (TooLong, 413, "body_too_large"),
+    (Expectation, 417, "expectation_failed"),
+    (TwoHosts, 400, "bad_request"),
+    (OverLimit, 429, "rate_limited"),
+    (UnknownRoute, 404, "route_not_found"),
+    (WrongMethod, 405, "method_not_allowed"),
+    (NoRole, 403, "forbidden"),
+    (PlainText, 415, "unsupported_media_type"),
+    (NoJson, 400, "invalid_json"),
+    (BadMember, 400, "invalid_request"),
+    (UnknownEvent, 404, "event_not_found"),
+    (KeyReused, 422, "idempotency_key_reused"),
+    (EventCancelled, 409, "event_cancelled"),
+    (SalesClosed, 409, "sales_closed"),
+    (AlreadyRegistered, 409, "already_registered"),
+    (SoldOut, 409, "sold_out"),
+];
+
+/// One server, with a key that is used up and an address that has no request left.
+struct Stage {
+    clock: FrozenClock,
+    server: Server,
+    exhausted: IpAddr,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let clock = FrozenClock::new();
+        let server = Server::builder()
+            .args(clock.flags())
+            .args(["--sweep", "1h"])
+            .start();
+        let other = server.create_event("Another walk", 5);
+        register_with_key(&server, other, "other@example.com", "used").expect_status(201);
+        let exhausted = fresh_source();
+        for _ in 0..5 {
+            let mut client = Client::connect_from(exhausted, server.addr());
+            client.get("/events").expect_status(200);
+        }
+        Stage {
+            clock,
+            server,
+            exhausted,
+        }
+    }
+
+    /// An event which refuses ada@example.com for all of these reasons.
+    fn event(&self, flaws: &[Flaw]) -> i64 {
+        let has = |flaw| flaws.contains(&flaw);
+        let event = self
+            .server
+            .create_event("Harbour walk", if has(SoldOut) { 1 } else { 5 });
+        if has(AlreadyRegistered) {
+            sell(&self.server, event, "ada@example.com");
+        } else if has(SoldOut) {
+            sell(&self.server, event, "bob@example.com");
+        }
+        let db = self.server.db();
+        if has(SalesClosed) {
+            let sql = "UPDATE events SET sales_close_at = ?1 WHERE id = ?2";
+            db.execute(sql, [self.clock.now_ms(), event]).unwrap();
+        }
+        if has(EventCancelled) {
+            let sql = "UPDATE events SET status = 'cancelled' WHERE id = ?1";
+            db.execute(sql, [event]).unwrap();
+        }
+        event
+    }
+
+    /// A registration with these flaws.
+    fn send(&self, flaws: &[Flaw]) -> Response {
+        let has = |flaw| flaws.contains(&flaw);
+        let event = match has(UnknownEvent) {
+            true => 999_999,
+            false => self.event(flaws),
+        };
+        let path = match has(UnknownRoute) {
+            true => format!("/events/{event}/registration"),
+            false => format!("/events/{event}/register"),
+        };
+        let body = match (has(NoJson), has(BadMember)) {
+            (true, _) => r#"{"email":"ada"#,
+            (_, true) => r#"{"email":"ada"}"#,
+            _ => r#"{"email":"ada@example.com"}"#,
+        };
+        let mut headers = Vec::new();
+        let mut header = |flawed: bool, name, value| {
+            if flawed {
+                headers.push((name, value));
+            }
+        };
+        header(has(UnknownLength), "Transfer-Encoding", "chunked");
+        header(has(TooLong), "Content-Length", "1025");
+        header(has(Expectation), "Expect", "100-continue");
+        header(has(TwoHosts), "Host", "one");
+        header(has(TwoHosts), "Host", "two");
+        header(!has(NoRole), "X-Role", "user");
+        header(has(PlainText), "Content-Type", "text/plain");
+        header(has(KeyReused), "Idempotency-Key", "used");
+        let source = if has(OverLimit) {
+            self.exhausted
+        } else {
+            fresh_source()
+        };
+        let mut client = Client::connect_from(source, self.server.addr());
+        let method = if has(WrongMethod) { "PUT" } else { "POST" };
+        // A body that is announced too long or without a length isn't waited for.
+        let body = (!has(TooLong) && !has(UnknownLength)).then_some(body);
+        ask(&mut client, method, &path, &headers, body)
+    }
+}
+
+/// Flaws that one request cannot have together.
+fn exclude_each_other(a: Flaw, b: Flaw) -> bool {
+    let of_the_event = [
+        KeyReused,
+        EventCancelled,
+        SalesClosed,
+        AlreadyRegistered,
+        SoldOut,
+    ];
+    let without_event = |flaw| flaw == UnknownEvent;
+    without_event(a) && of_the_event[1..].contains(&b) || (a, b) == (NoJson, BadMember)
+}
+
+#[test]
+fn of_two_refusals_the_earlier_is_told() {
+    let stage = Stage::new();
+    for (at, (earlier, status, code)) in ORDER.into_iter().enumerate() {
+        assert_problem(&stage.send(&[earlier]), status, code);
+        for (later, ..) in ORDER.into_iter().skip(at + 1) {
+            if !exclude_each_other(earlier, later) {
+                let response = stage.send(&[earlier, later]);
+                let got = (response.status, response.code());
+                assert_eq!(got, (status, code.to_owned()), "{earlier:?} with {later:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_all_refusals_at_once_the_earliest_is_told() {
+    let stage = Stage::new();
+    for (at, (_, status, code)) in ORDER.into_iter().enumerate() {
+        let mut flaws: Vec<Flaw> = Vec::new();
+        for (flaw, ..) in ORDER.into_iter().skip(at) {
+            if !flaws
+                .iter()
+                .any(|&earlier| exclude_each_other(earlier, flaw))
+            {
+                flaws.push(flaw);
+            }
+        }
+        assert_problem(&stage.send(&flaws), status, code);
+    }
+}
+
+#[test]
+fn a_request_without_a_flaw_is_served() {
+    let stage = Stage::new();
+    stage.send(&[]).expect_status(201);
+}
+
+#[test]
+fn a_replay_comes_before_everything_about_the_event() {
+    let (clock, server) = frozen(&[]);
+    let body = format!(
+        r#"{{"name":"Walk","total_spots":1,"sales_close_at":"{}"}}"#,
+        rfc3339(clock.now_ms() + 10_000)
+    );
+    let event = server.post("/events", "organizer", &body).json()["id"]
+        .as_i64()
+        .unwrap();
+    let replay = || register_with_key(&server, event, "ada@example.com", "k");
+    let first = replay().expect_status(201);
+    let assert_replayed = || {
+        let again = replay().expect_status(201);
+        assert_eq!(again.body, first.body);
+        assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
+    };
+    assert_replayed();
+    clock.advance(10_000);
+    assert_problem(
+        &server.register(event, "bob@example.com"),
+        409,
+        "sales_closed",
+    );
+    assert_replayed();
+    let sql = "UPDATE events SET status = 'cancelled'";
+    server.db().execute(sql, []).unwrap();
+    assert_problem(
+        &server.register(event, "bob@example.com"),
+        409,
+        "event_cancelled",
+    );
+    assert_replayed();
+}
+
+#[test]
+fn a_malformed_key_is_a_matter_of_the_body() {
+    let server = Server::start(&[]);
+    let register = |path: &str, role: &str, media_type: &str, body: &str| {
+        let headers = [
+            ("X-Role", role),
+            ("Content-Type", media_type),
+            ("Idempotency-Key", "a b"),
+        ];
+        server.client().request("POST", path, &headers, Some(body))
+    };
+    let (path, json) = ("/events/99/register", "application/json");
+    let good = r#"{"email":"ada@example.com"}"#;
+    assert_problem(
+        &register("/nowhere", "user", json, good),
+        404,
+        "route_not_found",
+    );
+    assert_problem(&register(path, "organizer", json, good), 403, "forbidden");
+    assert_problem(
+        &register(path, "user", "text/plain", good),
+        415,
+        "unsupported_media_type",
+    );
+    assert_problem(&register(path, "user", json, good), 400, "invalid_request");
+}
+
+#[test]
+fn a_ticket_is_looked_for_only_when_the_request_is_in_order() {
+    let server = Server::start(&[]);
+    let path = "/tickets/abc/confirm";
+    let confirm = |role: &str, media_type: &str, body: &str| {
+        let headers = [("X-Role", role), ("Content-Type", media_type)];
+        server.client().request("POST", path, &headers, Some(body))
+    };
+    let json = "application/json";
+    assert_problem(&confirm("", "text/plain", "{"), 403, "forbidden");
+    assert_problem(
+        &confirm("user", "text/plain", "{"),
+        415,
+        "unsupported_media_type",
+    );
+    assert_problem(&confirm("user", json, "{"), 400, "invalid_json");
+    assert_problem(
+        &confirm("user", json, r#"{"email":7}"#),
+        400,
+        "invalid_request",
+    );
+    assert_problem(&confirm("user", json, "{}"), 404, "ticket_not_found");
+    let anonymous = server.client().request("GET", "/tickets/abc", &[], None);
+    assert_problem(&anonymous, 403, "forbidden");
+}
+
+#[test]
+fn an_expired_or_cancelled_ticket_is_told_before_a_strange_address() {
+    let (clock, server) = frozen(&[]);
+    let event = server.create_event("Harbour walk", 5);
+    let [expired, cancelled] =
+        ["ada@example.com", "eve@example.com"].map(|e| sell(&server, event, e));
+    let sql = "UPDATE tickets SET status = 'cancelled', cancelled_at = 1, cancel_reason = 'holder'
+               WHERE ticket_id = ?";
+    server.db().execute(sql, [&cancelled]).unwrap();
+    clock.advance(300_000);
+    let confirm = |ticket: &str| {
+        let body = r#"{"email":"bob@example.com"}"#;
+        server.post(&format!("/tickets/{ticket}/confirm"), "user", body)
+    };
+    assert_problem(&confirm(&expired), 410, "hold_expired");
+    assert_problem(&confirm(&cancelled), 409, "ticket_cancelled");
+}
+
+#[test]
+fn creating_an_event_refuses_in_the_same_order() {
+    let server = Server::start(&[]);
+    let create = |role: &str, media_type: &str, key: &str, body: &str| {
+        let headers = [
+            ("X-Role", role),
+            ("Content-Type", media_type),
+            ("Idempotency-Key", key),
+        ];
+        server
+            .client()
+            .request("POST", "/events", &headers, Some(body))
+    };
+    let json = "application/json";
+    let good = r#"{"name":"Walk","total_spots":5}"#;
+    create("organizer", json, "used", good).expect_status(201);
+    assert_problem(&create("user", "text/plain", "used", "{"), 403, "forbidden");
+    assert_problem(
+        &create("organizer", "text/plain", "used", "{"),
+        415,
+        "unsupported_media_type",
+    );
+    assert_problem(&create("organizer", json, "used", "{"), 400, "invalid_json");
+    assert_problem(
+        &create("organizer", json, "used", "{}"),
+        400,
+        "invalid_request",
+    );
+    let other = r#"{"name":"Talk","total_spots":5}"#;
+    assert_problem(
+        &create("organizer", json, "used", other),
+        422,
+        "idempotency_key_reused",
+    );
+}

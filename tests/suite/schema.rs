@@ -1,0 +1,308 @@
+//! The schema defends itself: wrong statements typed by hand fail, whatever the program does, and
+//! whichever of SQLite's switches the hand has not set.
+
+use super::contract_support::{register_with_key, sell, unlimited};
+use crate::support::Server;
+use rusqlite::Connection;
+
+/// A database with one event (id 1, 5 spots) and four tickets: seq 1 reserved, 2 confirmed,
+/// 3 cancelled from reserved, 4 cancelled from confirmed.
+fn furnished() -> (Server, Connection) {
+    let server = unlimited();
+    let event = server.create_event("Harbour walk", 5);
+    assert_eq!(event, 1);
+    register_with_key(&server, event, "reserved@example.com", "used").expect_status(201);
+    for (email, is_confirmed, is_cancelled) in [
+        ("confirmed@example.com", true, false),
+        ("lost@example.com", false, true),
+        ("returned@example.com", true, true),
+    ] {
+        let ticket = sell(&server, event, email);
+        if is_confirmed {
+            server.confirm(&ticket).expect_status(200);
+        }
+        if is_cancelled {
+            let sql = "UPDATE tickets SET status = 'cancelled', cancelled_at = created_at + 1,
+                       cancel_reason = 'holder' WHERE ticket_id = ?";
+            server.db().execute(sql, [&ticket]).unwrap();
+        }
+    }
+    let db = server.db();
+    // As the sqlite3 shell has it by default.
+    db.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = OFF")
+        .unwrap();
+    (server, db)
+}
+
+/// Every table's every row.
+fn contents(db: &Connection) -> Vec<String> {
+    let mut rows = Vec::new();
+    for table in ["events", "tickets", "ledger", "idempotency_keys"] {
+        let mut statement = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let columns = statement.column_count();
+        let read = statement.query_map([], |row| {
+            let values = (0..columns).map(|at| row.get::<_, rusqlite::types::Value>(at));
+            Ok(format!(
+                "{table}: {:?}",
+                values.collect::<Result<Vec<_>, _>>()?
+            ))
+        });
+        rows.extend(read.unwrap().map(Result::unwrap));
+    }
+    rows
+}
+
+#[track_caller]
+fn assert_all_refused(statements: &[&str]) {
+    let (server, db) = furnished();
+    let before = contents(&db);
+    let mut accepted = Vec::new();
+    for sql in statements {
+        db.execute_batch("SAVEPOINT attempt").unwrap();
+        let outcome = db.execute(sql, []);
+        match outcome {
+            // One that touches no row proves nothing, so it fails the test as well.
+            Ok(rows) => accepted.push(format!("{sql} ({rows} rows)")),
+            Err(e) => assert!(is_about_the_data(&e), "not a statement: {sql}: {e}"),
+        }
+        db.execute_batch("ROLLBACK TO attempt; RELEASE attempt")
+            .unwrap();
+    }
+    assert!(accepted.is_empty(), "the schema let pass: {accepted:#?}");
+    assert_eq!(contents(&db), before);
+    drop(server);
+}
+
+/// A constraint or a trigger, rather than a typing mistake in this test.
+fn is_about_the_data(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+}
+
+#[test]
+fn an_event_cannot_be_oversold_or_spoilt() {
+    assert_all_refused(&[
+        "UPDATE events SET available_spots = -1",
+        "UPDATE events SET available_spots = 6",
+        "UPDATE events SET available_spots = NULL",
+        "UPDATE events SET available_spots = 'many'",
+        "UPDATE events SET available_spots = 1.5",
+        "UPDATE events SET total_spots = 0, available_spots = 0",
+        "UPDATE events SET total_spots = -5",
+        "UPDATE events SET total_spots = 1000001",
+        "UPDATE events SET total_spots = available_spots - 1",
+        "UPDATE events SET name = ''",
+        "UPDATE events SET name = NULL",
+        "UPDATE events SET status = 'sold'",
+        "UPDATE events SET status = NULL",
+        "UPDATE events SET hold_ms = 0",
+        "UPDATE events SET hold_ms = -1",
+        "UPDATE events SET starts_at = 'tomorrow'",
+        "UPDATE events SET sales_open_at = 2, sales_close_at = 1",
+        "UPDATE events SET id = 2",
+        "UPDATE OR REPLACE events SET available_spots = -1",
+        "DELETE FROM events",
+    ]);
+}
+
+#[test]
+fn an_event_cannot_be_put_in_wrong_or_replaced() {
+    let columns = "(id, name, total_spots, available_spots, hold_ms, created_at)";
+    let insert =
+        |verb: &str, values: &str| format!("{verb} INTO events {columns} VALUES ({values})");
+    let statements = [
+        insert("INSERT", "1, 'Walk', 5, 5, 300000, 1"),
+        insert("INSERT OR REPLACE", "1, 'Walk', 5, 5, 300000, 1"),
+        insert("REPLACE", "1, 'Walk', 5, 5, 300000, 1"),
+        insert("INSERT", "7, 'Walk', 5, 6, 300000, 1"),
+        insert("INSERT", "7, 'Walk', 5, -1, 300000, 1"),
+        insert("INSERT", "7, 'Walk', 0, 0, 300000, 1"),
+        insert("INSERT", "7, '', 5, 5, 300000, 1"),
+        insert("INSERT", "7, NULL, 5, 5, 300000, 1"),
+        insert("INSERT", "7, 'Walk', 'five', 5, 300000, 1"),
+        insert("INSERT", "7, 'Walk', 5, 5, 0, 1"),
+        insert("INSERT", "7, 'Walk', 5, 5, 300000, 'now'"),
+        insert("INSERT", "7, 'Walk', 5, 5, 300000, NULL"),
+    ];
+    assert_all_refused(&statements.each_ref().map(String::as_str));
+}
+
+#[test]
+fn a_ticket_changes_its_status_along_the_state_machine_only() {
+    let cancelled = "status = 'cancelled', cancelled_at = 9, cancel_reason = 'holder'";
+    let again = format!("UPDATE tickets SET {cancelled} WHERE seq = 3");
+    assert_all_refused(&[
+        "UPDATE tickets SET status = 'reserved', confirmed_at = NULL WHERE seq = 2",
+        "UPDATE tickets SET status = 'reserved', cancelled_at = NULL, cancel_reason = NULL
+         WHERE seq = 3",
+        "UPDATE tickets SET status = 'confirmed', confirmed_at = 9, cancelled_at = NULL,
+         cancel_reason = NULL WHERE seq = 3",
+        "UPDATE tickets SET status = 'confirmed', cancelled_at = NULL, cancel_reason = NULL
+         WHERE seq = 4",
+        "UPDATE tickets SET status = 'sold' WHERE seq = 1",
+        "UPDATE tickets SET status = NULL WHERE seq = 1",
+        "UPDATE tickets SET status = 'RESERVED' WHERE seq = 1",
+        "UPDATE OR REPLACE tickets SET status = 'reserved', confirmed_at = NULL WHERE seq = 2",
+        "UPDATE OR IGNORE tickets SET status = 'sold' WHERE seq = 1",
+        &again,
+    ]);
+}
+
+#[test]
+fn a_tickets_times_and_reasons_fit_its_status() {
+    assert_all_refused(&[
+        "UPDATE tickets SET status = 'confirmed' WHERE seq = 1",
+        "UPDATE tickets SET status = 'cancelled' WHERE seq = 1",
+        "UPDATE tickets SET status = 'cancelled', cancelled_at = 9 WHERE seq = 1",
+        "UPDATE tickets SET status = 'cancelled', cancel_reason = 'holder' WHERE seq = 1",
+        "UPDATE tickets SET status = 'cancelled', cancelled_at = 9, cancel_reason = 'whim'
+         WHERE seq = 1",
+        "UPDATE tickets SET confirmed_at = 9 WHERE seq = 1",
+        "UPDATE tickets SET confirmed_at = NULL WHERE seq = 2",
+        "UPDATE tickets SET cancelled_at = 9 WHERE seq = 2",
+        "UPDATE tickets SET cancel_reason = 'holder' WHERE seq = 2",
+        "UPDATE tickets SET cancelled_at = NULL WHERE seq = 3",
+        "UPDATE tickets SET cancel_reason = NULL WHERE seq = 3",
+        "UPDATE tickets SET checked_in_at = 9 WHERE seq = 1",
+        "UPDATE tickets SET checked_in_at = 9 WHERE seq = 3",
+        "UPDATE tickets SET checked_in_at = 'noon' WHERE seq = 2",
+    ]);
+}
+
+#[test]
+fn a_ticket_keeps_its_identity_and_stays() {
+    assert_all_refused(&[
+        "UPDATE tickets SET ticket_id = '00000000-0000-4000-8000-000000000000' WHERE seq = 1",
+        "UPDATE tickets SET ticket_id = (SELECT ticket_id FROM tickets WHERE seq = 2) WHERE seq = 1",
+        "UPDATE tickets SET event_id = 2 WHERE seq = 1",
+        "UPDATE tickets SET email = 'thief@example.com' WHERE seq = 2",
+        "UPDATE tickets SET email = upper(email) WHERE seq = 2",
+        "UPDATE tickets SET created_at = created_at - 1 WHERE seq = 1",
+        "UPDATE tickets SET seq = 99 WHERE seq = 1",
+        "UPDATE OR REPLACE tickets SET email = 'confirmed@example.com' WHERE seq = 1",
+        "UPDATE OR REPLACE tickets SET seq = 2 WHERE seq = 1",
+        "DELETE FROM tickets",
+        "DELETE FROM tickets WHERE status = 'cancelled'",
+    ]);
+}
+
+#[test]
+fn a_ticket_starts_as_a_hold_on_an_event_that_there_is() {
+    let insert = |verb: &str, values: &str| {
+        let columns = "(seq, ticket_id, event_id, email, status, created_at, expires_at)";
+        format!("{verb} INTO tickets {columns} VALUES ({values})")
+    };
+    let id = "'00000000-0000-4000-8000-000000000000'";
+    let statements = [
+        insert("INSERT", &format!("9, {id}, 1, 'a@b', 'confirmed', 1, 2")),
+        insert("INSERT", &format!("9, {id}, 1, 'a@b', 'cancelled', 1, 2")),
+        insert("INSERT", &format!("9, {id}, 1, 'a@b', 'sold', 1, 2")),
+        insert("INSERT", &format!("9, {id}, 1, 'a@b', NULL, 1, 2")),
+        insert("INSERT", &format!("9, {id}, 99, 'a@b', 'reserved', 1, 2")),
+        insert("INSERT", &format!("9, {id}, NULL, 'a@b', 'reserved', 1, 2")),
+        insert("INSERT", &format!("9, {id}, 1, NULL, 'reserved', 1, 2")),
+        insert("INSERT", &format!("9, {id}, 1, '', 'reserved', 1, 2")),
+        insert("INSERT", &format!("9, {id}, 1, 'a@b', 'reserved', 1, NULL")),
+        insert(
+            "INSERT",
+            &format!("9, {id}, 1, 'a@b', 'reserved', 1, 'later'"),
+        ),
+        insert("INSERT", "9, NULL, 1, 'a@b', 'reserved', 1, 2"),
+        insert("INSERT", "9, 'short', 1, 'a@b', 'reserved', 1, 2"),
+    ];
+    assert_all_refused(&statements.each_ref().map(String::as_str));
+}
+
+#[test]
+fn a_second_live_ticket_for_an_address_is_refused() {
+    let insert = |verb: &str, seq: i64, id: &str, email: &str| {
+        format!(
+            "{verb} INTO tickets (seq, ticket_id, event_id, email, status, created_at, expires_at)
+             VALUES ({seq}, {id}, 1, '{email}', 'reserved', 1, 2)"
+        )
+    };
+    let fresh = "'00000000-0000-4000-8000-000000000000'";
+    let taken = "(SELECT ticket_id FROM tickets WHERE seq = 3)";
+    let statements = [
+        insert("INSERT", 9, fresh, "reserved@example.com"),
+        insert("INSERT", 9, fresh, "RESERVED@example.com"),
+        insert("INSERT", 9, fresh, "confirmed@example.com"),
+        insert("INSERT", 9, taken, "new@example.com"),
+        insert("INSERT", 1, fresh, "new@example.com"),
+        insert("REPLACE", 9, fresh, "Confirmed@example.com"),
+        insert("REPLACE", 9, taken, "new@example.com"),
+        insert("REPLACE", 2, fresh, "new@example.com"),
+    ];
+    assert_all_refused(&statements.each_ref().map(String::as_str));
+}
+
+#[test]
+fn the_ledger_is_append_only() {
+    assert_all_refused(&[
+        "UPDATE ledger SET spots = 0",
+        "UPDATE ledger SET at = 0 WHERE seq = 1",
+        "UPDATE ledger SET event_id = 2",
+        "UPDATE ledger SET kind = kind",
+        "DELETE FROM ledger",
+        "DELETE FROM ledger WHERE seq = 2",
+        "INSERT INTO ledger (seq, at, event_id, kind, spots) VALUES (1, 1, 1, 'created', 5)",
+        "REPLACE INTO ledger (seq, at, event_id, kind, spots) VALUES (1, 1, 1, 'created', 5)",
+        "UPDATE OR REPLACE ledger SET seq = 1 WHERE seq = 2",
+        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (1, 99, 'created', 5)",
+        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (1, 1, NULL, 0)",
+        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (1, 1, 'created', 'five')",
+    ]);
+}
+
+#[test]
+fn an_idempotency_key_keeps_its_answer() {
+    assert_all_refused(&[
+        "DELETE FROM idempotency_keys",
+        "UPDATE idempotency_keys SET idempotency_key = 'other'",
+        "INSERT INTO idempotency_keys SELECT * FROM idempotency_keys",
+        "REPLACE INTO idempotency_keys SELECT * FROM idempotency_keys",
+    ]);
+}
+
+#[test]
+fn what_the_program_does_may_be_done_by_hand() {
+    let (_server, db) = furnished();
+    let lawful = [
+        "UPDATE events SET name = 'Evening walk', hold_ms = 60000",
+        "UPDATE events SET total_spots = 6, available_spots = available_spots + 1",
+        "UPDATE tickets SET status = 'confirmed', confirmed_at = created_at WHERE seq = 1",
+        "UPDATE tickets SET checked_in_at = 9 WHERE seq = 2",
+        "UPDATE tickets SET status = 'cancelled', cancelled_at = 9, cancel_reason = 'organizer'
+         WHERE seq = 1",
+        "INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
+         VALUES ('00000000-0000-4000-8000-000000000000', 1, 'reserved@example.com', 'reserved', 1, 2)",
+        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (1, 1, 'reserved', -1)",
+        "UPDATE events SET status = 'cancelled'",
+    ];
+    for sql in lawful {
+        let rows = db.execute(sql, []).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        assert_eq!(rows, 1, "{sql}");
+    }
+}
+
+#[test]
+fn the_file_is_strict_and_in_wal_mode() {
+    let (_server, db) = furnished();
+    let mode: String = db
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(mode, "wal");
+    let version: i64 = db
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .unwrap();
+    assert!(version >= 1);
+    let sql = "SELECT name FROM pragma_table_list
+               WHERE schema = 'main' AND type = 'table' AND NOT strict
+                     AND name NOT LIKE 'sqlite~_%' ESCAPE '~'";
+    let mut statement = db.prepare(sql).unwrap();
+    let lax: Vec<String> = statement
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(lax.is_empty(), "not STRICT: {lax:?}");
+}

@@ -1,0 +1,90 @@
+//! What must hold in the database at every moment, whatever was sent to the server.
+
+use rusqlite::{Connection, Result};
+
+/// Panics unless every invariant holds.
+#[track_caller]
+pub fn assert_invariants(db: &Connection) {
+    let broken = check_invariants(db).expect("reads the database");
+    assert!(broken.is_empty(), "broken invariants: {broken:#?}");
+}
+
+/// Every broken invariant, as a sentence. Reads one snapshot, so a running server is no harm.
+pub fn check_invariants(db: &Connection) -> Result<Vec<String>> {
+    let snapshot = db.unchecked_transaction()?;
+    let mut broken = Vec::new();
+    let integrity: String = snapshot.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    if integrity != "ok" {
+        broken.push(format!("integrity_check says {integrity}"));
+    }
+    broken.extend(check_events(&snapshot)?);
+    broken.extend(check_running_sums(&snapshot)?);
+    broken.extend(check_tickets(&snapshot)?);
+    Ok(broken)
+}
+
+/// An event's free spots, counted in three ways.
+fn check_events(db: &Connection) -> Result<Vec<String>> {
+    let sql = "
+        SELECT id, total_spots, available_spots,
+               (SELECT coalesce(sum(spots), 0) FROM ledger WHERE event_id = events.id),
+               (SELECT count(*) FROM tickets
+                WHERE event_id = events.id AND status <> 'cancelled')
+        FROM events";
+    let mut broken = Vec::new();
+    let mut statement = db.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, total, available): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (ledger_sum, live): (i64, i64) = (row.get(3)?, row.get(4)?);
+        if ledger_sum != available || available != total - live {
+            broken.push(format!(
+                "event {id}: available_spots {available}, ledger {ledger_sum}, \
+                 {total} spots less {live} live tickets"
+            ));
+        }
+    }
+    Ok(broken)
+}
+
+/// The sum of the ledger after each of its rows: not one moment may have oversold.
+fn check_running_sums(db: &Connection) -> Result<Vec<String>> {
+    let sql = "
+        SELECT seq, event_id, running, total_spots
+        FROM (SELECT seq, event_id, sum(spots) OVER
+                     (PARTITION BY event_id ORDER BY seq) AS running FROM ledger)
+        JOIN events ON events.id = event_id
+        WHERE running NOT BETWEEN 0 AND total_spots";
+    let mut statement = db.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        let (seq, event): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (running, total): (i64, i64) = (row.get(2)?, row.get(3)?);
+        Ok(format!(
+            "event {event}: {running} of {total} spots free after ledger row {seq}"
+        ))
+    })?;
+    rows.collect()
+}
+
+/// A ticket takes one spot while it lives and gives it back once, and the ledger tells the
+/// same life as its row.
+fn check_tickets(db: &Connection) -> Result<Vec<String>> {
+    let sql = "
+        SELECT tickets.ticket_id, status,
+               group_concat(kind, ' ' ORDER BY ledger.seq) AS life, sum(spots) AS balance
+        FROM tickets LEFT JOIN ledger ON ledger.ticket_id = tickets.ticket_id
+        GROUP BY tickets.seq
+        HAVING coalesce(status || ':' || life || ':' || balance, '') NOT IN
+               ('reserved:reserved:-1', 'confirmed:reserved confirmed:-1',
+                'cancelled:reserved expired:0', 'cancelled:reserved cancelled:0',
+                'cancelled:reserved confirmed cancelled:0')";
+    let mut statement = db.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        let (ticket, status): (String, String) = (row.get(0)?, row.get(1)?);
+        let (life, balance): (Option<String>, Option<i64>) = (row.get(2)?, row.get(3)?);
+        Ok(format!(
+            "ticket {ticket} is {status}; its ledger: {life:?}, balance {balance:?}"
+        ))
+    })?;
+    rows.collect()
+}
