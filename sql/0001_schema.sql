@@ -91,10 +91,11 @@ BEGIN SELECT raise(ABORT, 'tickets are never deleted'); END;
 -- because this is the statement that every sale waits for.)
 CREATE TRIGGER tickets_start BEFORE INSERT ON tickets
 WHEN new.status <> 'reserved'
+  OR NOT EXISTS (SELECT 1 FROM events WHERE id = new.event_id)
   OR EXISTS (SELECT 1 FROM tickets WHERE seq = new.seq)
   OR EXISTS (SELECT 1 FROM tickets WHERE ticket_id = new.ticket_id)
   OR EXISTS (SELECT 1 FROM tickets WHERE event_id = new.event_id AND email = new.email AND status <> 'cancelled')
-BEGIN SELECT raise(ABORT, 'a ticket starts as reserved, and replaces no other'); END;
+BEGIN SELECT raise(ABORT, 'a ticket starts as reserved, for an event that exists, and replaces no other'); END;
 
 CREATE TRIGGER tickets_identity
 BEFORE UPDATE OF seq, ticket_id, event_id, email, created_at, expires_at ON tickets
@@ -115,9 +116,10 @@ BEGIN SELECT raise(ABORT, 'idempotency keys are never deleted'); END;
 CREATE TRIGGER idempotency_keys_fixed BEFORE UPDATE ON idempotency_keys
 BEGIN SELECT raise(ABORT, 'an idempotency key keeps its answer'); END;
 
-CREATE TRIGGER ledger_no_replace BEFORE INSERT ON ledger
+CREATE TRIGGER ledger_append BEFORE INSERT ON ledger
 WHEN EXISTS (SELECT 1 FROM ledger WHERE seq = new.seq)
-BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+  OR NOT EXISTS (SELECT 1 FROM events WHERE id = new.event_id)
+BEGIN SELECT raise(ABORT, 'the ledger is append-only, for events that exist'); END;
 
 CREATE TRIGGER ledger_no_update BEFORE UPDATE ON ledger
 BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;

@@ -61,22 +61,22 @@ pub struct Config {
     pub db: PathBuf,
 
     /// Worker threads, 1 to 64 [default: one a core, 2 to 16]
-    #[arg(long, env = "LASTSEAT_WORKERS", value_name = "N", value_parser = number(1, 64))]
+    #[arg(long, env = "LASTSEAT_WORKERS", value_name = "N", value_parser = number(1, 64), allow_negative_numbers = true)]
     pub workers: Option<usize>,
 
     /// How long a spot is held for a buyer who has not confirmed, 1s to 1h
     #[arg(long, env = "LASTSEAT_HOLD", default_value = "5m", value_name = "DURATION",
-          value_parser = duration(1_000, 3_600_000))]
+          value_parser = duration(1_000, 3_600_000), allow_negative_numbers = true)]
     pub hold: Duration,
 
     /// How often expired holds are swept up, 100ms to 1h
     #[arg(long, env = "LASTSEAT_SWEEP", default_value = "10s", value_name = "DURATION",
-          value_parser = duration(100, 3_600_000))]
+          value_parser = duration(100, 3_600_000), allow_negative_numbers = true)]
     pub sweep: Duration,
 
     /// Requests a client address may make in any window of this length, or off
     #[arg(long, env = "LASTSEAT_RATE_LIMIT", default_value = "5/10s", value_name = "N/DURATION",
-          value_parser = rate_limit)]
+          value_parser = rate_limit, allow_negative_numbers = true)]
     pub rate_limit: RateLimitSetting,
 
     /// A proxy whose X-Forwarded-For is believed, as address or CIDR; may be repeated
@@ -99,12 +99,12 @@ pub struct Config {
 
     /// Jobs that share one transaction at most, 1 to 4096
     #[arg(long, env = "LASTSEAT_COMMIT_BATCH", default_value = "256", value_name = "N",
-          value_parser = number(1, 4_096))]
+          value_parser = number(1, 4_096), allow_negative_numbers = true)]
     pub commit_batch: usize,
 
     /// Jobs that wait for a transaction at most, 1 to 65536; beyond that clients get a 503
     #[arg(long, env = "LASTSEAT_COMMIT_QUEUE", default_value = "4096", value_name = "N",
-          value_parser = number(1, 65_536))]
+          value_parser = number(1, 65_536), allow_negative_numbers = true)]
     pub commit_queue: usize,
 
     /// Least severe log lines to write: off, error, warn, info, debug or trace

@@ -34,6 +34,8 @@ pub fn start(level: LevelFilter) {
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
+        // It only reports that a stop was noticed, and what this program reports itself.
+        .add_filter_ignore_str("tiny_http")
         .build();
     let buffer = Buffer::default();
     let lines = JsonLines {

@@ -110,29 +110,22 @@ pub struct Email(String);
 
 impl Email {
     pub fn parse(text: &str) -> Result<Email, &'static str> {
-        let chars = text.chars().count();
-        if !(EMAIL_CHARS_MIN..=EMAIL_CHARS_MAX).contains(&chars) {
+        let address = fold_beyond_ascii(text);
+        // Some letters have a longer lower case, so the length is that of the result.
+        if !(EMAIL_CHARS_MIN..=EMAIL_CHARS_MAX).contains(&address.chars().count()) {
             return Err("must have 3 to 254 characters");
         }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if address.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err("must not contain spaces or control characters");
         }
-        match text.split_once('@') {
+        match address.split_once('@') {
             Some((local, domain))
-                if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => {}
-            _ => return Err("must have one @ with something on both sides"),
-        }
-        if text.is_ascii() {
-            return Ok(Email(text.to_owned()));
-        }
-        let fold = |c: char| -> Vec<char> {
-            if c.is_ascii() {
-                vec![c]
-            } else {
-                c.to_lowercase().collect()
+                if !local.is_empty() && !domain.is_empty() && !domain.contains('@') =>
+            {
+                Ok(Email(address))
             }
-        };
-        Ok(Email(text.chars().flat_map(fold).collect()))
+            _ => Err("must have one @ with something on both sides"),
+        }
     }
 
     pub fn as_str(&self) -> &str {
@@ -142,6 +135,20 @@ impl Email {
     pub fn is(&self, other: &str) -> bool {
         self.0.eq_ignore_ascii_case(other)
     }
+}
+
+fn fold_beyond_ascii(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    let mut folded = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_ascii() {
+            true => folded.push(c),
+            false => folded.extend(c.to_lowercase()),
+        }
+    }
+    folded
 }
 
 /// 1 to 255 visible ASCII characters, compared as bytes.

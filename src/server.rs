@@ -15,8 +15,8 @@ use crate::logging;
 use crate::reaper::Reaper;
 use crate::store::{Db, OpenError};
 
-/// A stop takes no longer than this; what is left then is abandoned, and rolls back by itself.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// A stop takes 5 seconds at most, the end of the process included.
+const STOP_WITHIN: Duration = Duration::from_millis(4_800);
 
 /// Why the server could not start, for the person who typed the command.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +77,7 @@ pub fn run(config: &Config) -> Result<End, StartError> {
 
     let asked = wait_for_end(&signals, intake.died());
     let deadline = Instant::now() + STOP_WITHIN;
+    exit_at(deadline);
     let done = stop(config, intake, reaper, deadline);
     log::info!("stopped");
     log::logger().flush();
@@ -155,13 +156,21 @@ fn wait_for_end(signals: &Receiver<()>, died: &Receiver<String>) -> bool {
     }
 }
 
+/// Whatever holds up the stop (a lock of another program, a disk that does not answer): at the
+/// deadline it is left behind.
+fn exit_at(deadline: Instant) {
+    std::thread::spawn(move || {
+        std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
+        log::error!("the stop took too long: what was left is abandoned, and rolls back by itself");
+        log::logger().flush();
+        std::process::exit(1);
+    });
+}
+
 /// False if something was left behind at the deadline.
 fn stop(config: &Config, mut intake: Intake, reaper: Reaper, deadline: Instant) -> bool {
     if !intake.stop(deadline) {
-        log::error!(
-            "requests were left unanswered after {} s",
-            STOP_WITHIN.as_secs()
-        );
+        log::error!("requests were left unanswered");
         return false;
     }
     reaper.stop();

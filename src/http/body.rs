@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
 
@@ -23,7 +23,9 @@ impl Members {
         }
         serde_json::from_slice(body).map_err(|e| match (declared, e.classify()) {
             (Declared::Form, _) => not_json(),
-            (_, Category::Data) => Problem::new(Code::InvalidRequest, describe(&e)),
+            (_, Category::Data) if is_json(body) => {
+                Problem::new(Code::InvalidRequest, describe(&e))
+            }
             _ if body.is_empty() => Problem::new(Code::InvalidJson, "the body is empty"),
             _ => Problem::new(Code::InvalidJson, describe(&e)),
         })
@@ -111,6 +113,11 @@ fn declared_as(content_type: Option<&str>) -> Declared {
     } else {
         Declared::SomethingElse
     }
+}
+
+/// The wrong shape may be told before the text has been read to its end.
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
 fn not_json() -> Problem {

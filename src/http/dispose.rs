@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{Request, Response, StatusCode};
 
+use super::head;
+
 const THREADS_MAX: usize = 32;
 /// Up to this length, what has not come yet may be allocated when the request is dropped.
 const DROPPED_BYTES_MAX: usize = 1024 * 1024;
@@ -19,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// Writes `answer` and lets go of the request.
+/// Writes a whole answer, as rendered, and lets go of the request.
 pub fn answer_and_dispose(request: Request, answer: Vec<u8>) {
     if THREADS.fetch_add(1, Ordering::Relaxed) >= THREADS_MAX {
         THREADS.fetch_sub(1, Ordering::Relaxed);
@@ -33,21 +35,48 @@ pub fn answer_and_dispose(request: Request, answer: Vec<u8>) {
     });
 }
 
-fn dispose(request: Request, answer: &[u8]) {
-    let length = request.body_length().unwrap_or(0);
-    // The only way to tiny_http's writer that does not drop the reader first is an upgrade, which
-    // sends an answer of its own. As an interim answer (RFC 9110, 15.2) it is one to be ignored.
-    let interim = Response::empty(StatusCode(100));
-    let mut stream = request.upgrade("close", interim);
-    let _ = stream.write_all(answer).and_then(|()| stream.flush());
-    let read = read_away(&mut stream, length);
-    if length - read > DROPPED_BYTES_MAX {
-        std::mem::forget(stream);
+/// Lets go of a request without an answer. (A request that is simply dropped answers by itself.)
+pub fn discard(request: Request) {
+    if head::has_unread_body(&request) {
+        answer_and_dispose(request, Vec::new());
+    } else {
+        drop(request.into_writer());
     }
 }
 
-/// Returns how much came of `length` bytes.
-fn read_away(stream: &mut impl Read, length: usize) -> usize {
+fn dispose(request: Request, answer: &[u8]) {
+    let length = request.body_length().unwrap_or(0);
+    // The only way to tiny_http's writer that does not drop the reader first is an upgrade, which
+    // writes a head of its own. The rendered head goes out as a part of that.
+    let (head, body) = split(answer);
+    let mut lines = head.split("\r\n");
+    let status = lines
+        .next()
+        .and_then(|line| line.get(9..12)?.parse().ok())
+        .unwrap_or(400);
+    let lines: Vec<&str> = lines.filter(|line| !line.starts_with("Date:")).collect();
+    let upgrade = format!("none\r\n{}", lines.join("\r\n"));
+    let mut stream = request.upgrade(&upgrade, Response::empty(StatusCode(status)));
+    let _ = stream.write_all(body).and_then(|()| stream.flush());
+    if length > DROPPED_BYTES_MAX {
+        // Not read either: at the end of its input the reader drops what is inside by itself.
+        std::mem::forget(stream);
+    } else {
+        read_away(&mut stream, length);
+    }
+}
+
+/// A rendered answer's status line and headers, and its body.
+fn split(answer: &[u8]) -> (&str, &[u8]) {
+    let end = answer
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap_or(answer.len());
+    let head = std::str::from_utf8(&answer[..end]).unwrap_or_default();
+    (head, answer.get(end + 4..).unwrap_or_default())
+}
+
+fn read_away(stream: &mut impl Read, length: usize) {
     let deadline = Instant::now() + LINGER;
     let mut buffer = [0; 8 * 1024];
     let mut read = 0;
@@ -57,5 +86,4 @@ fn read_away(stream: &mut impl Read, length: usize) -> usize {
             Ok(bytes) => read += bytes,
         }
     }
-    read
 }

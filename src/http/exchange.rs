@@ -26,6 +26,8 @@ pub struct Known {
     /// None: the rate limit does not cover it.
     pub standing: Option<Standing>,
     pub closes: bool,
+    /// Where the request ends on its connection is not certain.
+    pub ends_in_doubt: bool,
     pub keeps_alive: bool,
 }
 
@@ -57,8 +59,7 @@ impl Exchange {
     /// Without a line in the log.
     pub fn answer_unseen(mut self, answer: Answer) {
         let unread = head::has_unread_body(&self.request);
-        // What was not read stands in the way of a next request.
-        self.known.closes |= unread || matches!(answer.status, 411 | 413 | 417);
+        self.known.closes |= self.known.ends_in_doubt;
         let bytes = self.render(&answer);
         let peer = self.request.remote_addr().copied();
         if unread {
@@ -68,7 +69,11 @@ impl Exchange {
             // A client that went away is no news.
             let _ = writer.write_all(&bytes).and_then(|()| writer.flush());
         }
-        self.lanes.leave(peer);
+        if self.known.ends_in_doubt {
+            self.lanes.close(peer);
+        } else {
+            self.lanes.leave(peer);
+        }
     }
 
     fn render(&self, answer: &Answer) -> Vec<u8> {

@@ -3,10 +3,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ const BACKLOG: i32 = 1_024;
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes nothing of an answer for so long is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+const STOP_POLL: Duration = Duration::from_millis(5);
 
 /// What the HTTP side can be told.
 pub struct Settings {
@@ -64,7 +67,12 @@ impl Listening {
 
     /// Takes over a socket file that nobody listens on any more.
     pub fn unix(path: &Path) -> io::Result<Listening> {
-        if path.exists() {
+        if let Ok(file) = std::fs::symlink_metadata(path) {
+            if !file.file_type().is_socket() {
+                return Err(io::Error::other(
+                    "there is a file at this path that is no socket",
+                ));
+            }
             match UnixStream::connect(path) {
                 Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
@@ -147,6 +155,7 @@ impl Intake {
             )),
             lanes: Arc::new(Lanes::new(resume, wake())),
             server,
+            turnstile: Mutex::new(()),
             clock,
             limiter: settings.rate_limit.map(Limiter::new),
             trusted_proxies: settings.trusted_proxies,
@@ -198,13 +207,17 @@ impl Intake {
         if let Some(path) = self.listening.socket_file() {
             let _ = std::fs::remove_file(path);
         }
-        for _ in &self.workers {
-            self.shared.server.unblock();
-        }
-        for _ in &self.workers {
-            if self.workers_ended.recv_deadline(deadline).is_err() {
+        // Requests that come too late must break off with the process: dropped, they would answer
+        // by themselves.
+        std::mem::forget(self.shared.clone());
+        let mut running = self.workers.len();
+        while running > 0 {
+            if Instant::now() >= deadline {
                 return false;
             }
+            // Again and again, because a worker can swallow a call that was meant for another.
+            self.shared.server.unblock();
+            running -= self.workers_ended.recv_timeout(STOP_POLL).iter().count();
         }
         self.workers
             .drain(..)

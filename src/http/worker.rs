@@ -2,9 +2,10 @@
 //! and turns writes into jobs for the commit queue, which it commits itself if nobody else does.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -27,12 +28,14 @@ use crate::logging;
 use crate::model::{Event, Ticket, Timestamp};
 use crate::store::{CommitQueue, Db, Job, Tx};
 
-/// A worker that finds so many jobs waiting commits them before it takes another request.
-const LEAD_AT_JOBS: usize = 64;
+/// A worker takes so many requests at most before it sees to the commit queue.
+const TAKEN_PER_COMMIT_MAX: usize = 32;
 
 /// What all workers share.
 pub struct Shared {
     pub server: Arc<Server>,
+    /// Held while a request is taken from the server.
+    pub turnstile: Mutex<()>,
     pub commits: Arc<CommitQueue>,
     pub clock: Clock,
     pub limiter: Option<Limiter>,
@@ -112,16 +115,28 @@ impl Committed {
 /// Serves until told to stop; then answers what has been received and returns.
 pub fn run(context: &Context) {
     let shared = &context.shared;
+    let mut taken = 0;
     loop {
         if let Ok(request) = shared.resumed.try_recv() {
             handle(context, request);
         }
-        match next_request(shared) {
-            Ok(Some(request)) => {
-                if let Some(request) = shared.lanes.enter(request) {
-                    handle(context, request);
-                }
+        // Commit when there is nothing else to do, or there is enough: the more requests are
+        // taken first, the more of them share an fsync.
+        taken += 1;
+        let received = match taken < TAKEN_PER_COMMIT_MAX {
+            true => receive(shared, Server::try_recv),
+            false => Ok(None),
+        };
+        let received = match received {
+            Ok(None) => {
+                taken = 0;
+                shared.commits.lead();
+                wait(shared)
             }
+            received => received,
+        };
+        match received {
+            Ok(Some(request)) => handle(context, request),
             Ok(None) => {}
             Err(_) if shared.stopping.load(Ordering::Acquire) => break,
             Err(e) if is_wake_up(&e) => {}
@@ -134,40 +149,48 @@ pub fn run(context: &Context) {
     shared.commits.lead();
 }
 
-/// Commits when there is nothing else to do, or enough to commit: the more requests are taken
-/// first, the more of them share an fsync.
-fn next_request(shared: &Shared) -> std::io::Result<Option<Request>> {
-    if shared.commits.waiting() < LEAD_AT_JOBS
-        && let Some(request) = shared.server.try_recv()?
-    {
-        return Ok(Some(request));
-    }
-    shared.commits.lead();
+fn wait(shared: &Shared) -> io::Result<Option<Request>> {
     // `try_recv` swallows the call to stop without a word.
     if shared.stopping.load(Ordering::Acquire) {
-        return Err(std::io::Error::other("stopping"));
+        return Err(io::Error::other("stopping"));
     }
     // A client that pipelines gets every other turn, not all of them.
     if shared.resumed.is_empty() {
-        shared.server.recv().map(Some)
+        receive(shared, |server| server.recv().map(Some))
     } else {
-        shared.server.try_recv()
+        receive(shared, Server::try_recv)
     }
 }
 
+/// Takes a request from tiny_http into its lane, in one step: or else the second request of a
+/// connection could enter its lane first.
+fn receive(
+    shared: &Shared,
+    take: impl FnOnce(&Server) -> io::Result<Option<Request>>,
+) -> io::Result<Option<Request>> {
+    let _turnstile = shared
+        .turnstile
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    Ok(take(&shared.server)?.and_then(|request| shared.lanes.enter(request)))
+}
+
 /// Another thread's `unblock()`: there is something to look after that is no request.
-fn is_wake_up(error: &std::io::Error) -> bool {
+fn is_wake_up(error: &io::Error) -> bool {
     error.to_string() == "thread unblocked"
 }
 
 /// What came after the stop: nothing of it is begun.
 fn turn_away(context: &Context) {
     let shared = &context.shared;
-    while let Ok(Some(request)) = shared.server.try_recv() {
-        if let Some(request) = shared.lanes.enter(request) {
-            let known = Known::of(shared, &request, &Head::read(&request), None);
-            exchange(shared, request, known).answer_result(Err(Error::ShuttingDown.into()));
-        }
+    loop {
+        let resumed = shared.resumed.try_recv().ok();
+        let next = resumed.map_or_else(|| receive(shared, Server::try_recv), |r| Ok(Some(r)));
+        let Ok(Some(request)) = next else {
+            return;
+        };
+        let known = Known::of(shared, &request, &Head::read(&request), None);
+        exchange(shared, request, known).answer_result(Err(Error::ShuttingDown.into()));
     }
 }
 
@@ -188,11 +211,13 @@ fn handle(context: &Context, mut request: Request) {
     let limiter = shared.limiter.as_ref().filter(|_| limited);
     known.standing = limiter.map(|l| l.admit(known.client.limited_as(), &shared.clock));
     logging::set_current_request(&known.request_id);
+    let refusal = head.refusal(&request);
+    known.ends_in_doubt = refusal.is_some();
     let panics = shared.test_hooks.then(|| test_panic(&request)).flatten();
     // Pure code only: a tiny_http request that is dropped by a panic answers by itself.
     let decided = catch_unwind(AssertUnwindSafe(|| {
         assert!(panics != Some("request"), "asked for by X-Test-Panic");
-        refuse_early(&request, &head, known.standing)?;
+        refuse_early(refusal, known.standing)?;
         let (route, id) = found
             .ok_or_else(|| Problem::new(Code::RouteNotFound, "there is nothing at this path"))?;
         let call = Call {
@@ -224,8 +249,8 @@ fn handle(context: &Context, mut request: Request) {
 }
 
 /// What comes before the route, in the contract's order.
-fn refuse_early(request: &Request, head: &Head, standing: Option<Standing>) -> Result<(), Problem> {
-    if let Some(problem) = head.refusal(request) {
+fn refuse_early(refusal: Option<Problem>, standing: Option<Standing>) -> Result<(), Problem> {
+    if let Some(problem) = refusal {
         return Err(problem);
     }
     match standing {
@@ -238,8 +263,10 @@ impl Known {
     fn of(shared: &Shared, request: &Request, head: &Head, found: Option<(&Route, &str)>) -> Known {
         let peer = request.remote_addr().map(|a| a.ip());
         let path = match found {
-            Some((route, _)) if route.path.starts_with("/tickets") => route.path,
-            Some(_) => split_target(request.url()).0,
+            Some((_, id)) if id.bytes().all(|b| b.is_ascii_digit()) => {
+                split_target(request.url()).0
+            }
+            Some((route, _)) => route.path,
             None => "-",
         };
         Known {
@@ -249,6 +276,7 @@ impl Known {
             started: Instant::now(),
             standing: None,
             closes: head.closes,
+            ends_in_doubt: false,
             keeps_alive: head.keeps_alive,
         }
     }

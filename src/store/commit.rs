@@ -67,11 +67,6 @@ impl CommitQueue {
         })
     }
 
-    /// Jobs that wait for a transaction.
-    pub fn waiting(&self) -> usize {
-        self.jobs.1.len()
-    }
-
     /// Commits what is queued, unless somebody else is at it.
     pub fn lead(&self) {
         while !self.jobs.1.is_empty() {

@@ -69,8 +69,8 @@ pub fn bare_tiny_http() -> Scenario {
     BufReader::new(stdout).read_line(&mut line).expect("reads");
     let address: SocketAddr = line.trim().parse().expect("an address");
     let pid = child.id();
+    let child = EndedWhenDropped(child);
     let run = move |clients, time| {
-        // The child ends when its standard input does, with this closure.
         let _lives = &child;
         let ask = || {
             Some(Ask {
@@ -84,6 +84,15 @@ pub fn bare_tiny_http() -> Scenario {
         name: "bare tiny_http",
         pid,
         run: Box::new(run),
+    }
+}
+
+struct EndedWhenDropped(std::process::Child);
+
+impl Drop for EndedWhenDropped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

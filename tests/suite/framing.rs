@@ -1,7 +1,9 @@
 //! What the headers alone show: 411, 413, 417 and 400 before anything is read, the connection
 //! closed after them, and kept, in step, after any other answer.
 
-use super::contract_support::{JSON, ORGANIZER, assert_problem, past_interim, send, unlimited};
+use super::contract_support::{
+    JSON, ORGANIZER, assert_problem, list, past_interim, send, unlimited,
+};
 use crate::support::{Client, Response, Server};
 
 const EVENT: &str = r#"{"name":"Walk","total_spots":5}"#;
@@ -18,7 +20,10 @@ fn raw(server: &Server, request: &str) -> (Response, Client) {
 fn assert_refused(server: &Server, request: &str, status: u16, code: &str) {
     let (response, mut client) = raw(server, request);
     assert_problem(&response, status, code);
-    assert_eq!(response.header("Connection"), Some("close"), "{request:?}");
+    assert!(
+        list(&response, "Connection").contains("close"),
+        "{response:?}"
+    );
     client.finish_sending();
     while let Ok(another) = client.try_read_response() {
         // tiny_http itself may still find something to complain of in what was not read.
@@ -78,7 +83,10 @@ fn a_length_beyond_all_reason_does_the_server_no_harm() {
     for length in lengths {
         let (response, client) = raw(&server, &post(&format!("Content-Length: {length}\r\n"), ""));
         assert_problem(&response, 413, "body_too_large");
-        assert_eq!(response.header("Connection"), Some("close"), "{length}");
+        assert!(
+            list(&response, "Connection").contains("close"),
+            "{response:?}"
+        );
         drop(client);
         server.get("/events").expect_status(200);
     }
@@ -103,7 +111,7 @@ fn what_follows_a_refused_request_is_no_request() {
     for (flaw, status, code) in before {
         assert_refused(&server, &post(flaw, &smuggled), status, code);
         let events = server.get("/events").expect_status(200);
-        assert_eq!(events.body, "[]", "smuggled in after {flaw:?}");
+        assert_eq!(events.body, "[]\n", "smuggled in after {flaw:?}");
     }
 }
 
@@ -131,9 +139,10 @@ fn a_client_of_http_1_0_gets_no_interim_answer() {
 fn an_odd_or_repeated_length_is_refused() {
     let server = unlimited();
     for length in [
-        "", "x", "-1", "+5", "5,5", "5, 5", "5 5", "0x5", "5.0", "\u{b}5", "1e1",
+        "", "x", "-1", "+5", "5,5", "5, 5", "5 5", "0x5", "5.0", "5;", "1e1",
     ] {
-        let request = post(&format!("Content-Length: {length}\r\n"), "");
+        // Five bytes follow, because tiny_http reads some of these as 5 and waits for them.
+        let request = post(&format!("Content-Length: {length}\r\n"), "12345");
         assert_refused(&server, &request, 400, "bad_request");
     }
     for (first, second) in [("31", "31"), ("31", "5"), ("0", "31")] {
@@ -210,7 +219,10 @@ fn other_refusals_keep_the_connection_and_stay_in_step() {
         let body = r#"{"email":"ada@example.com"}"#;
         let response = client.request(method, path, &headers, Some(body));
         assert_eq!(response.status, status, "{response:?}");
-        assert_ne!(response.header("Connection"), Some("close"), "{response:?}");
+        assert!(
+            !list(&response, "Connection").contains("close"),
+            "{response:?}"
+        );
         client
             .post("/events", "organizer", EVENT)
             .expect_status(201);
@@ -256,7 +268,7 @@ fn a_client_that_pipelines_gets_every_answer_in_order_from_many_workers() {
 fn a_client_of_http_1_0_is_answered_and_let_go() {
     let server = unlimited();
     let (response, mut client) = raw(&server, "GET /events HTTP/1.0\r\n\r\n");
-    assert_eq!(response.expect_status(200).body, "[]");
+    assert_eq!(response.expect_status(200).body, "[]\n");
     assert!(client.is_closed_by_server());
 }
 
@@ -286,7 +298,7 @@ fn headers_that_upset_the_http_library_upset_nobody() {
     ];
     for request in odd {
         let (response, mut client) = raw(&server, &request);
-        assert_eq!(response.expect_status(200).body, "[]");
+        assert_eq!(response.expect_status(200).body, "[]\n");
         client.get("/events").expect_status(200);
     }
 }

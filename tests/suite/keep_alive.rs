@@ -3,6 +3,7 @@
 
 use crate::support::{Client, Server, request_text};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn a_hundred_keep_alive_clients_are_all_served_while_none_hangs_up() {
@@ -113,6 +114,41 @@ fn clients_that_pipeline_and_hang_up_hold_up_nobody() {
         client.get("/events").expect_status(200);
     }
     server.assert_invariants();
+}
+
+/// A sale must not wait for a pause in what others read.
+#[test]
+fn buyers_are_served_while_readers_never_pause() {
+    let server = Server::start(&["--rate-limit", "off", "--workers", "1"]);
+    let event = server.create_event("Crowded foyer", 20);
+    let register = format!("/events/{event}/register");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| read_without_pause(&server, event, &is_over));
+        }
+        let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut buyer = server.client();
+            for n in 0..20 {
+                let order = format!(r#"{{"email":"buyer-{n}@example.com"}}"#);
+                buyer.post(&register, "user", &order).expect_status(201);
+            }
+        }));
+        is_over.store(true, Ordering::Relaxed);
+        served.expect("served");
+    });
+    assert_eq!(server.event(event)["available_spots"], 0);
+}
+
+/// Keeps several requests on the way, so that the server always has the next one at hand.
+fn read_without_pause(server: &Server, event: i64, is_over: &AtomicBool) {
+    let mut client = server.client();
+    let request = request_text("GET", &format!("/events/{event}"), &[], None);
+    client.send_raw(request.repeat(8).as_bytes());
+    while !is_over.load(Ordering::Relaxed) {
+        client.read_response().expect_status(200);
+        client.send_raw(request.as_bytes());
+    }
 }
 
 /// Sends everything before it reads the first answer.

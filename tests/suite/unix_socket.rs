@@ -1,7 +1,7 @@
 //! `--listen unix:/path`: the same service over a Unix socket, whose peer is a trusted proxy.
 
 use super::contract_support::{assert_problem, run};
-use crate::support::{Client, FrozenClock, PATIENCE, Server, request_text};
+use crate::support::{Client, FrozenClock, PATIENCE, Server};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -76,30 +76,6 @@ fn whoever_forwards_nothing_over_the_socket_is_limited_as_one_client() {
         .start();
     let statuses = [(); 6].map(|()| server.client().get("/events").status);
     assert_eq!(statuses, [200, 200, 200, 200, 200, 429]);
-}
-
-#[test]
-fn a_client_that_pipelines_over_the_socket_holds_up_nobody() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("lastseat.sock");
-    let server = Server::builder().listen(&listen(&socket)).rate_limit_off();
-    let server = server.args(["--workers", "4"]).start();
-    let event = server.create_event("Harbour walk", 1_000);
-    let path = format!("/events/{event}/register");
-    for round in 0..20 {
-        let sale_and_read = |n: usize| {
-            let body = format!(r#"{{"email":"buyer{round}.{n}@example.com"}}"#);
-            let sale = request_text("POST", &path, &[("X-Role", "user")], Some(&body));
-            sale + &request_text("GET", "/events/99", &[], None)
-        };
-        let mut client = Client::connect_unix(&socket);
-        client.send_raw((0..15).map(sale_and_read).collect::<String>().as_bytes());
-        for _ in 0..15 {
-            client.read_response().expect_status(201);
-            assert_problem(&client.read_response(), 404, "event_not_found");
-        }
-    }
-    server.assert_invariants();
 }
 
 #[test]
