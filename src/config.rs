@@ -47,7 +47,8 @@ pub struct Config {
         long,
         env = "LASTSEAT_LISTEN",
         default_value = "127.0.0.1:8080",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        allow_hyphen_values = true
     )]
     pub listen: Listen,
 
@@ -61,22 +62,22 @@ pub struct Config {
     pub db: PathBuf,
 
     /// Worker threads, 1 to 64 [default: one a core, 2 to 16]
-    #[arg(long, env = "LASTSEAT_WORKERS", value_name = "N", value_parser = number(1, 64), allow_negative_numbers = true)]
+    #[arg(long, env = "LASTSEAT_WORKERS", value_name = "N", value_parser = number(1, 64), allow_hyphen_values = true)]
     pub workers: Option<usize>,
 
     /// How long a spot is held for a buyer who has not confirmed, 1s to 1h
     #[arg(long, env = "LASTSEAT_HOLD", default_value = "5m", value_name = "DURATION",
-          value_parser = duration(1_000, 3_600_000), allow_negative_numbers = true)]
+          value_parser = duration(1_000, 3_600_000), allow_hyphen_values = true)]
     pub hold: Duration,
 
     /// How often expired holds are swept up, 100ms to 1h
     #[arg(long, env = "LASTSEAT_SWEEP", default_value = "10s", value_name = "DURATION",
-          value_parser = duration(100, 3_600_000), allow_negative_numbers = true)]
+          value_parser = duration(100, 3_600_000), allow_hyphen_values = true)]
     pub sweep: Duration,
 
     /// Requests a client address may make in any window of this length, or off
     #[arg(long, env = "LASTSEAT_RATE_LIMIT", default_value = "5/10s", value_name = "N/DURATION",
-          value_parser = rate_limit, allow_negative_numbers = true)]
+          value_parser = rate_limit, allow_hyphen_values = true)]
     pub rate_limit: RateLimitSetting,
 
     /// A proxy whose X-Forwarded-For is believed, as address or CIDR; may be repeated
@@ -84,7 +85,8 @@ pub struct Config {
         long,
         env = "LASTSEAT_TRUSTED_PROXY",
         value_name = "CIDR",
-        value_delimiter = ','
+        value_delimiter = ',',
+        allow_hyphen_values = true
     )]
     pub trusted_proxy: Vec<Cidr>,
 
@@ -93,18 +95,19 @@ pub struct Config {
         long,
         env = "LASTSEAT_DURABILITY",
         default_value = "full",
-        value_name = "LEVEL"
+        value_name = "LEVEL",
+        allow_hyphen_values = true
     )]
     pub durability: DurabilitySetting,
 
     /// Jobs that share one transaction at most, 1 to 4096
     #[arg(long, env = "LASTSEAT_COMMIT_BATCH", default_value = "256", value_name = "N",
-          value_parser = number(1, 4_096), allow_negative_numbers = true)]
+          value_parser = number(1, 4_096), allow_hyphen_values = true)]
     pub commit_batch: usize,
 
     /// Jobs that wait for a transaction at most, 1 to 65536; beyond that clients get a 503
     #[arg(long, env = "LASTSEAT_COMMIT_QUEUE", default_value = "4096", value_name = "N",
-          value_parser = number(1, 65_536), allow_negative_numbers = true)]
+          value_parser = number(1, 65_536), allow_hyphen_values = true)]
     pub commit_queue: usize,
 
     /// Least severe log lines to write: off, error, warn, info, debug or trace
@@ -112,7 +115,8 @@ pub struct Config {
         long,
         env = "LASTSEAT_LOG_LEVEL",
         default_value = "info",
-        value_name = "LEVEL"
+        value_name = "LEVEL",
+        allow_hyphen_values = true
     )]
     pub log_level: LevelFilter,
 

@@ -25,7 +25,8 @@ fn main() {
         true => (3, Duration::from_millis(1_000)),
         false => (5, Duration::from_millis(2_500)),
     };
-    let all: Vec<(&str, fn() -> Scenario)> = vec![
+    type Start = fn() -> Scenario;
+    let all: Vec<(&str, Start)> = vec![
         ("register, durability full", || {
             scenarios::register("register, durability full", &[])
         }),

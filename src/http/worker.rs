@@ -124,7 +124,7 @@ pub fn run(context: &Context) {
         // taken first, the more of them share an fsync.
         taken += 1;
         let received = match taken < TAKEN_PER_COMMIT_MAX {
-            true => receive(shared, Server::try_recv),
+            true => receive_now(shared),
             false => Ok(None),
         };
         let received = match received {
@@ -155,24 +155,32 @@ fn wait(shared: &Shared) -> io::Result<Option<Request>> {
         return Err(io::Error::other("stopping"));
     }
     // A client that pipelines gets every other turn, not all of them.
-    if shared.resumed.is_empty() {
-        receive(shared, |server| server.recv().map(Some))
-    } else {
-        receive(shared, Server::try_recv)
+    if !shared.resumed.is_empty() {
+        return receive_now(shared);
     }
-}
-
-/// Takes a request from tiny_http into its lane, in one step: or else the second request of a
-/// connection could enter its lane first.
-fn receive(
-    shared: &Shared,
-    take: impl FnOnce(&Server) -> io::Result<Option<Request>>,
-) -> io::Result<Option<Request>> {
-    let _turnstile = shared
+    let turnstile = shared
         .turnstile
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    Ok(take(&shared.server)?.and_then(|request| shared.lanes.enter(request)))
+    let request = shared.server.recv()?;
+    let request = shared.lanes.enter(request);
+    drop(turnstile);
+    Ok(request)
+}
+
+/// A request, if there is one. Whoever waits for one behind the turnstile is not waited for: then
+/// there is none.
+///
+/// A request is taken and put into its lane in one step, or else the second one of a connection
+/// could enter its lane first.
+fn receive_now(shared: &Shared) -> io::Result<Option<Request>> {
+    match shared.turnstile.try_lock() {
+        Ok(_turnstile) => Ok(shared
+            .server
+            .try_recv()?
+            .and_then(|r| shared.lanes.enter(r))),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Another thread's `unblock()`: there is something to look after that is no request.
@@ -185,7 +193,7 @@ fn turn_away(context: &Context) {
     let shared = &context.shared;
     loop {
         let resumed = shared.resumed.try_recv().ok();
-        let next = resumed.map_or_else(|| receive(shared, Server::try_recv), |r| Ok(Some(r)));
+        let next = resumed.map_or_else(|| receive_now(shared), |request| Ok(Some(request)));
         let Ok(Some(request)) = next else {
             return;
         };

@@ -1,7 +1,7 @@
 //! Opening the database file: whose is it, is it ours to change, is its schema up to date.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
@@ -153,7 +153,7 @@ fn refuse_foreign(conn: &Connection) -> Result<(), OpenError> {
 }
 
 fn configure(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
-    conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    enter_wal_mode(conn)?;
     let synchronous = match durability {
         Durability::Full => "FULL",
         Durability::Normal => "NORMAL",
@@ -163,6 +163,22 @@ fn configure(conn: &Connection, durability: Durability) -> rusqlite::Result<()> 
     // Checkpoints are made off the commit path, by the reaper's thread.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))
+}
+
+/// For this change SQLite does not wait for another process that is making it too.
+fn enter_wal_mode(conn: &Connection) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())) {
+            Err(e)
+                if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Several processes may start on a new file at once: the one that comes second finds the tables
