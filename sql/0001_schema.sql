@@ -19,7 +19,7 @@ CREATE TABLE events (
 CREATE TABLE tickets (
     seq           INTEGER PRIMARY KEY,
     ticket_id     TEXT    NOT NULL UNIQUE CHECK (length(ticket_id) = 36),
-    event_id      INTEGER NOT NULL REFERENCES events (id),
+    event_id      INTEGER NOT NULL REFERENCES events (id) DEFERRABLE INITIALLY DEFERRED,
     email         TEXT    NOT NULL COLLATE NOCASE CHECK (length(email) BETWEEN 3 AND 254),
     status        TEXT    NOT NULL CHECK (status = 'reserved' OR status = 'confirmed' OR status = 'cancelled'),
     created_at    INTEGER NOT NULL,
@@ -42,10 +42,11 @@ CREATE UNIQUE INDEX tickets_live ON tickets (event_id, email) WHERE status <> 'c
 CREATE INDEX tickets_held ON tickets (event_id, expires_at) WHERE status = 'reserved';
 
 -- One row for each key ever honoured, written with its effect. A registration's first answer is
--- told by its ticket; any other's is kept here as it was given.
+-- told by its ticket; any other's is kept here as it was given. (ticket_seq is no foreign key,
+-- because SQLite would look through all keys at every new ticket.)
 CREATE TABLE idempotency_keys (
     idempotency_key TEXT NOT NULL PRIMARY KEY CHECK (length(idempotency_key) BETWEEN 1 AND 255),
-    ticket_seq      INTEGER REFERENCES tickets (seq),
+    ticket_seq      INTEGER,
     request         TEXT,
     answer          TEXT,
     CHECK ((ticket_seq IS NULL) = (request IS NOT NULL)),
@@ -57,7 +58,7 @@ CREATE TABLE idempotency_keys (
 CREATE TABLE ledger (
     seq       INTEGER PRIMARY KEY,
     at        INTEGER NOT NULL,
-    event_id  INTEGER NOT NULL REFERENCES events (id),
+    event_id  INTEGER NOT NULL REFERENCES events (id) DEFERRABLE INITIALLY DEFERRED,
     ticket_id TEXT,
     kind      TEXT    NOT NULL,
     spots     INTEGER NOT NULL
@@ -87,15 +88,19 @@ BEGIN SELECT raise(ABORT, 'a cancelled event stays cancelled'); END;
 CREATE TRIGGER tickets_stay BEFORE DELETE ON tickets
 BEGIN SELECT raise(ABORT, 'tickets are never deleted'); END;
 
--- INSERT OR REPLACE would delete the row in its way without asking tickets_stay. (One trigger,
--- because this is the statement that every sale waits for.)
+-- INSERT OR REPLACE would delete the row in its way without asking tickets_stay, and a foreign key
+-- holds only where a program has switched it on.
+--
+-- Every sale waits for this statement and the one below for the ledger. One trigger each, and FAIL
+-- instead of ABORT (with OR FAIL in the statement, and deferred foreign keys): then SQLite need
+-- not be ready to undo the statement, which takes a copy of every page it touches.
 CREATE TRIGGER tickets_start BEFORE INSERT ON tickets
 WHEN new.status <> 'reserved'
   OR NOT EXISTS (SELECT 1 FROM events WHERE id = new.event_id)
-  OR EXISTS (SELECT 1 FROM tickets WHERE seq = new.seq)
+  OR new.seq > 0 AND EXISTS (SELECT 1 FROM tickets WHERE seq = new.seq)
   OR EXISTS (SELECT 1 FROM tickets WHERE ticket_id = new.ticket_id)
   OR EXISTS (SELECT 1 FROM tickets WHERE event_id = new.event_id AND email = new.email AND status <> 'cancelled')
-BEGIN SELECT raise(ABORT, 'a ticket starts as reserved, for an event that exists, and replaces no other'); END;
+BEGIN SELECT raise(FAIL, 'a ticket starts as reserved, for an event that exists, and replaces no other'); END;
 
 CREATE TRIGGER tickets_identity
 BEFORE UPDATE OF seq, ticket_id, event_id, email, created_at, expires_at ON tickets
@@ -117,9 +122,9 @@ CREATE TRIGGER idempotency_keys_fixed BEFORE UPDATE ON idempotency_keys
 BEGIN SELECT raise(ABORT, 'an idempotency key keeps its answer'); END;
 
 CREATE TRIGGER ledger_append BEFORE INSERT ON ledger
-WHEN EXISTS (SELECT 1 FROM ledger WHERE seq = new.seq)
+WHEN new.seq > 0 AND EXISTS (SELECT 1 FROM ledger WHERE seq = new.seq)
   OR NOT EXISTS (SELECT 1 FROM events WHERE id = new.event_id)
-BEGIN SELECT raise(ABORT, 'the ledger is append-only, for events that exist'); END;
+BEGIN SELECT raise(FAIL, 'the ledger is append-only, for events that exist'); END;
 
 CREATE TRIGGER ledger_no_update BEFORE UPDATE ON ledger
 BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;

@@ -1,2 +1,2 @@
-INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
+INSERT OR FAIL INTO ledger (at, event_id, ticket_id, kind, spots)
 VALUES (:now, :event_id, :ticket_id, :kind, :spots);

@@ -21,6 +21,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(20);
 const BUFFER_BYTES: usize = 256 * 1024;
 
 thread_local! {
+    /// The line that this thread is rendering.
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
     /// The request that this thread is working on, for the panic hook.
     static CURRENT_REQUEST: RefCell<String> = const { RefCell::new(String::new()) };
 }
@@ -90,25 +92,24 @@ impl Log for JsonLines {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let mut line = String::with_capacity(320);
-        let (time, level) = (self.clock.now(), record.level());
-        let _ = write!(
-            line,
-            "{{\"time\":\"{time}\",\"level\":\"{level}\",\"message\":"
-        );
-        match record.args().as_str() {
-            Some(message) => push_json(&mut line, message),
-            None => push_json(&mut line, &record.args().to_string()),
-        }
-        let _ = record.key_values().visit(&mut Members(&mut line));
-        line.push('}');
-        let rendered = format_args!("{line}");
-        self.inner.log(
-            &Record::builder()
-                .metadata(record.metadata().clone())
-                .args(rendered)
-                .build(),
-        );
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            let (time, level) = (self.clock.now(), record.level());
+            let _ = write!(
+                line,
+                "{{\"time\":\"{time}\",\"level\":\"{level}\",\"message\":"
+            );
+            match record.args().as_str() {
+                Some(message) => push_json(line, message),
+                None => push_json(line, &record.args().to_string()),
+            }
+            let _ = record.key_values().visit(&mut Members(line));
+            line.push('}');
+            let rendered = format_args!("{line}");
+            let metadata = record.metadata().clone();
+            self.inner
+                .log(&Record::builder().metadata(metadata).args(rendered).build());
+        });
         if record.level() <= Level::Warn {
             self.flush();
         }

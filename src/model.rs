@@ -48,7 +48,7 @@ impl fmt::Display for Timestamp {
 
 /// Most times that are printed lie in the same few seconds, so their text is kept for a while.
 fn with_second<T>(second: i64, use_it: impl FnOnce(&str) -> T) -> T {
-    const SLOTS: usize = 8;
+    const SLOTS: usize = 7;
     thread_local! {
         static TEXTS: RefCell<[(i64, String); SLOTS]> = RefCell::default();
     }
@@ -289,14 +289,37 @@ pub struct Event {
     pub created_at: Timestamp,
 }
 
-/// What the seller needs to know of an event, read under the write lock.
+/// All that decides whether an address gets a spot of an event.
 #[derive(Clone, Debug)]
-pub struct SaleState {
+pub struct Sale {
     pub status: EventStatus,
     pub available_spots: i64,
     pub sales_open_at: Option<Timestamp>,
     pub sales_close_at: Option<Timestamp>,
     pub hold_ms: i64,
+    /// The live ticket that the address has already, or a hold that has expired.
+    pub own: Option<OwnTicket>,
+    /// If no spot is free: when the event's first hold ends or has ended.
+    pub next_expiry: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+pub struct OwnTicket {
+    pub seq: i64,
+    pub ticket_id: TicketId,
+    pub status: TicketStatus,
+    pub expires_at: Timestamp,
+}
+
+impl OwnTicket {
+    pub fn is_expired_hold(&self, now: Timestamp) -> bool {
+        is_expired_hold(self.status, self.expires_at, now)
+    }
+}
+
+/// A hold is live if and only if `now < expires_at`.
+fn is_expired_hold(status: TicketStatus, expires_at: Timestamp, now: Timestamp) -> bool {
+    status == TicketStatus::Reserved && now >= expires_at
 }
 
 /// A ticket as clients see it at one moment.
@@ -360,9 +383,8 @@ pub struct TicketRecord {
 }
 
 impl TicketRecord {
-    /// A hold is live if and only if `now < expires_at`.
     pub fn is_expired_hold(&self, now: Timestamp) -> bool {
-        self.status == TicketStatus::Reserved && now >= self.expires_at
+        is_expired_hold(self.status, self.expires_at, now)
     }
 
     /// The ticket as it was when it was sold: what a repeated registration is answered.

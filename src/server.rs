@@ -13,7 +13,7 @@ use crate::config::{Config, Listen};
 use crate::http::{Intake, Listening, Settings};
 use crate::logging;
 use crate::reaper::Reaper;
-use crate::store::{Db, OpenError};
+use crate::store::{Db, Durable, OpenError};
 
 /// A stop takes 5 seconds at most, the end of the process included.
 const STOP_WITHIN: Duration = Duration::from_millis(4_800);
@@ -52,6 +52,7 @@ pub fn run(config: &Config) -> Result<End, StartError> {
     let listening = listen(&config.listen)?;
     // The first to open makes the file and its schema.
     let writer = open(config)?;
+    let durable = Durable::new(&config.db, config.durability.into())?;
     let readers = (0..config.workers())
         .map(|_| open(config))
         .collect::<Result<_, _>>()?;
@@ -63,6 +64,7 @@ pub fn run(config: &Config) -> Result<End, StartError> {
         settings(config),
         clock.clone(),
         writer,
+        durable,
         readers,
         reaper_runs.clone(),
     )?;
@@ -117,8 +119,7 @@ fn listen(address: &Listen) -> Result<Listening, StartError> {
 
 fn open(config: &Config) -> Result<Db, StartError> {
     let shown = |path: &Path| path.display().to_string();
-    Db::open(&config.db, config.durability.into())
-        .map_err(|e| StartError::Database(shown(&config.db), e))
+    Db::open(&config.db).map_err(|e| StartError::Database(shown(&config.db), e))
 }
 
 /// Sends once for each SIGINT or SIGTERM; the second one ends the program on the spot.

@@ -1,5 +1,9 @@
 //! `make bench`: what the server does a second, as ratios to tiny_http answering a constant in the
-//! same run. `--quick` (or `make bench QUICK=1`) takes less than a minute.
+//! same run. `make bench QUICK=1` takes less than a minute; `ONLY=word` picks scenarios by name.
+//!
+//! The scenarios take turns (A B C A B C), so that drift of the machine's speed cancels out: a
+//! scenario's ratio is the median over the rounds of its rate divided by the yardstick's in the
+//! same round.
 
 mod support;
 
@@ -20,34 +24,11 @@ fn main() {
         return scenarios::serve_bare_tiny_http();
     }
     let quick = std::env::args().any(|a| a == "--quick") || std::env::var_os("QUICK").is_some();
-    let only: Option<String> = std::env::var("ONLY").ok();
     let (rounds, time) = match quick {
         true => (3, Duration::from_millis(1_000)),
-        false => (5, Duration::from_millis(2_500)),
+        false => (5, Duration::from_millis(3_000)),
     };
-    type Start = fn() -> Scenario;
-    let all: Vec<(&str, Start)> = vec![
-        ("register, durability full", || {
-            scenarios::register("register, durability full", &[])
-        }),
-        ("register, durability normal", || {
-            scenarios::register("register, durability normal", &["--durability", "normal"])
-        }),
-        ("register, one job a commit", || {
-            scenarios::register("register, one job a commit", &["--commit-batch", "1"])
-        }),
-        ("sold out", scenarios::sold_out),
-        ("GET one event", scenarios::show_event),
-        ("confirm", scenarios::confirm),
-        ("flash sale", scenarios::flash_sale),
-        ("sale with 20% reads", scenarios::mixed),
-    ];
-    let mut running = vec![scenarios::bare_tiny_http()];
-    for (name, start) in all {
-        if only.as_ref().is_none_or(|o| name.contains(o.as_str())) {
-            running.push(start());
-        }
-    }
+    let running = start(std::env::var("ONLY").ok().as_deref());
     let mut seen: Vec<Vec<Seen>> = vec![Vec::new(); running.len()];
     for round in 1..=rounds {
         for (scenario, seen) in running.iter().zip(&mut seen) {
@@ -55,52 +36,85 @@ fn main() {
             seen.push(scenario.run(CLIENTS, time));
         }
     }
-    eprintln!("\r\x1b[K");
+    eprint!("\r\x1b[K");
+    print_table(&running, &seen, rounds, time);
+    if seen.iter().flatten().any(|seen| seen.errors > 0) {
+        std::process::exit(1);
+    }
+}
+
+/// The yardstick first, then the scenarios whose name has that word in it.
+fn start(only: Option<&str>) -> Vec<Scenario> {
+    type Start = fn(&'static str) -> Scenario;
+    let all: [(&str, Start); 8] = [
+        ("register, durability full", |name| {
+            scenarios::register(name, &[])
+        }),
+        ("register, durability normal", |name| {
+            scenarios::register(name, &["--durability", "normal"])
+        }),
+        ("register, one job a commit", |name| {
+            scenarios::register(name, &["--commit-batch", "1"])
+        }),
+        ("sold out", scenarios::sold_out),
+        ("GET one event", scenarios::show_event),
+        ("confirm", scenarios::confirm),
+        ("flash sale", scenarios::flash_sale),
+        ("sale with 20% reads", scenarios::mixed),
+    ];
+    let mut running = vec![scenarios::bare_tiny_http("bare tiny_http")];
+    let wanted = all
+        .into_iter()
+        .filter(|(name, _)| only.is_none_or(|word| name.contains(word)));
+    running.extend(wanted.map(|(name, start)| start(name)));
+    running.iter().for_each(Scenario::rest);
+    running
+}
+
+fn print_table(running: &[Scenario], seen: &[Vec<Seen>], rounds: usize, time: Duration) {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
-        "{:<28} {:>8} {:>6} {:>15}   {:>6} {:>6} {:>6} {:>7}  errors",
-        "", "req/s", "ratio", "min-max", "p50", "p99", "p99.9", "slowest"
+        "{cores} cores, {CLIENTS} keep-alive connections, clients on the same cores, \
+         {rounds} rounds of {} ms a scenario",
+        time.as_millis()
     );
-    let yard: Vec<f64> = seen[0].iter().map(Seen::per_second).collect();
-    for (scenario, seen) in running.iter().zip(&seen) {
+    println!("ratio: to bare tiny_http in the same round, median (min-max); latencies in ms");
+    println!(
+        "{:<28} {:>7} {:>6} {:>11} {:>6} {:>6} {:>6} {:>7} {:>7} {:>6}",
+        "", "req/s", "ratio", "", "p50", "p99", "p99.9", "slowest", "cpu us", "errors"
+    );
+    let yardstick: Vec<f64> = seen[0].iter().map(Seen::per_second).collect();
+    for (scenario, seen) in running.iter().zip(seen) {
         let rates: Vec<f64> = seen.iter().map(Seen::per_second).collect();
-        let ratios: Vec<f64> = rates.iter().zip(&yard).map(|(a, b)| a / b).collect();
-        let at = |share| {
-            median(
-                &seen
-                    .iter()
-                    .map(|s| s.percentile_ms(share))
-                    .collect::<Vec<_>>(),
-            )
-        };
+        let ratios: Vec<f64> = rates.iter().zip(&yardstick).map(|(a, b)| a / b).collect();
+        let (low, high) = ratios
+            .iter()
+            .fold((f64::MAX, 0.0_f64), |(l, h), r| (l.min(*r), h.max(*r)));
+        let at = |share| median(seen.iter().map(|s| s.percentile_ms(share)));
         let slowest = seen
             .iter()
             .map(|s| s.percentile_ms(1.0))
             .fold(0.0, f64::max);
+        let requests: usize = seen.iter().map(|s| s.latencies_us.len()).sum();
+        let cpu_us = seen.iter().map(|s| s.server_cpu_us).sum::<u64>() as f64 / requests as f64;
         let errors: u64 = seen.iter().map(|s| s.errors).sum();
-        let cpu = seen.iter().map(|s| s.server_cpu_us).sum::<u64>() as f64
-            / seen.iter().map(|s| s.latencies_us.len()).sum::<usize>() as f64;
-        let (lo, hi) = (
-            ratios.iter().copied().fold(f64::MAX, f64::min),
-            ratios.iter().copied().fold(0.0, f64::max),
-        );
         println!(
-            "{:<28} {:>8.0} {:>6.2} {:>7.2}-{:<7.2}   {:>6.2} {:>6.2} {:>6.2} {:>7.2}  {:>5.1}  {errors}",
+            "{:<28} {:>7.0} {:>6.2} {:>5.2}-{:<5.2} {:>6.2} {:>6.2} {:>6.2} {:>7.1} {cpu_us:>7.1} {errors:>6}",
             scenario.name,
-            median(&rates),
-            median(&ratios),
-            lo,
-            hi,
+            median(rates.iter().copied()),
+            median(ratios.iter().copied()),
+            low,
+            high,
             at(0.5),
             at(0.99),
             at(0.999),
             slowest,
-            cpu
         );
     }
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
 }

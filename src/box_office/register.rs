@@ -4,7 +4,7 @@ use super::holds::{release_expired_holds, release_hold};
 use super::once::Done;
 use crate::error::Error;
 use crate::model::{
-    Email, EventStatus, IdempotencyKey, LedgerKind, Ticket, TicketId, TicketRecord, Timestamp,
+    Email, EventStatus, IdempotencyKey, LedgerKind, Sale, Ticket, TicketId, Timestamp,
 };
 use crate::store::{RememberedKey, Tx};
 
@@ -18,15 +18,13 @@ pub struct Registration {
     pub event_id: i64,
     pub email: Email,
     pub key: Option<IdempotencyKey>,
+    /// The ticket's id, should one be sold.
+    pub ticket_id: TicketId,
 }
 
 enum Decision {
     Replay(Ticket),
-    Sell {
-        available_spots: i64,
-        hold_ms: i64,
-        own_expired: Option<TicketRecord>,
-    },
+    Sell(Sale),
 }
 
 /// Sells one spot.
@@ -34,32 +32,28 @@ enum Decision {
 /// Errors, in this order: `EventNotFound`, `IdempotencyKeyReused`, (a replay,) `EventCancelled`,
 /// `SalesNotOpen`, `SalesClosed`, `AlreadyRegistered`, `SoldOut`.
 pub fn register(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<Done<Ticket>, Error> {
-    let (available_spots, hold_ms, own_expired) = match decide(tx, now, asked)? {
+    let sale = match decide(tx, now, asked)? {
         Decision::Replay(ticket) => {
             return Ok(Done {
                 value: ticket,
                 replayed: true,
             });
         }
-        Decision::Sell {
-            available_spots,
-            hold_ms,
-            own_expired,
-        } => (available_spots, hold_ms, own_expired),
+        Decision::Sell(sale) => sale,
     };
     let event_id = asked.event_id;
-    if let Some(own) = own_expired {
+    if let Some(own) = sale.own {
         release_hold(tx, now, event_id, own.seq, &own.ticket_id)?;
-    } else if available_spots == 0 {
+    } else if sale.available_spots == 0 {
         release_expired_holds(tx, now, event_id, RELEASED_PER_SALE_MAX)?;
     }
     if !tx.event_take_spot(event_id)? {
         return Err(Error::SoldOut {
-            next_expiry: tx.hold_next_expiry(event_id)?,
+            next_expiry: sale.next_expiry,
         });
     }
-    let ticket_id = TicketId::new(now);
-    let expires_at = now.plus_ms(hold_ms);
+    let expires_at = now.plus_ms(sale.hold_ms);
+    let ticket_id = asked.ticket_id.clone();
     let seq = tx.ticket_insert(&ticket_id, event_id, &asked.email, now, expires_at)?;
     tx.ledger_insert(now, event_id, Some(&ticket_id), LedgerKind::Reserved, -1)?;
     if let Some(key) = &asked.key {
@@ -78,26 +72,17 @@ pub fn register(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<Done<Ti
     })
 }
 
-/// Answers from a snapshot what needs no write: a refusal or a replay. None: it takes a
-/// transaction to know. Errors as [`register`].
-pub fn foresee(
-    tx: &Tx,
-    now: Timestamp,
-    asked: &Registration,
-) -> Result<Option<Done<Ticket>>, Error> {
-    Ok(match decide(tx, now, asked)? {
-        Decision::Replay(ticket) => Some(Done {
-            value: ticket,
-            replayed: true,
-        }),
-        Decision::Sell { .. } => None,
-    })
+/// Refuses on a snapshot what a transaction would refuse. Not even a replay is answered from a
+/// snapshot: what it shows may not be on disk yet. Errors as [`register`].
+pub fn foresee(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<(), Error> {
+    decide(tx, now, asked).map(drop)
 }
 
 /// Reads only, so that the write path and the read path cannot come to different answers.
 fn decide(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<Decision, Error> {
-    let event_id = asked.event_id;
-    let sale = tx.event_sale_state(event_id)?.ok_or(Error::EventNotFound)?;
+    let sale = tx
+        .sale_find(asked.event_id, &asked.email)?
+        .ok_or(Error::EventNotFound)?;
     if let Some(key) = &asked.key
         && let Some(remembered) = tx.key_find(key)?
     {
@@ -112,24 +97,18 @@ fn decide(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<Decision, Err
     if let Some(closed_at) = sale.sales_close_at.filter(|t| now >= *t) {
         return Err(Error::SalesClosed { closed_at });
     }
-    let own = tx.ticket_find_live(event_id, &asked.email)?;
-    if own
-        .as_ref()
-        .is_some_and(|ticket| !ticket.is_expired_hold(now))
-    {
-        return Err(Error::AlreadyRegistered);
-    }
-    if sale.available_spots == 0 && own.is_none() {
-        let next_expiry = tx.hold_next_expiry(event_id)?;
-        if next_expiry.is_none_or(|t| now < t) {
-            return Err(Error::SoldOut { next_expiry });
+    match &sale.own {
+        Some(own) if !own.is_expired_hold(now) => return Err(Error::AlreadyRegistered),
+        // An expired hold of one's own frees a spot.
+        Some(_) => {}
+        None if sale.available_spots == 0 && sale.next_expiry.is_none_or(|t| now < t) => {
+            return Err(Error::SoldOut {
+                next_expiry: sale.next_expiry,
+            });
         }
+        None => {}
     }
-    Ok(Decision::Sell {
-        available_spots: sale.available_spots,
-        hold_ms: sale.hold_ms,
-        own_expired: own,
-    })
+    Ok(Decision::Sell(sale))
 }
 
 /// What the key's first use was answered, if this is the same request again.

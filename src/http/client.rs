@@ -44,6 +44,7 @@ impl FromStr for Cidr {
         let network: IpAddr = address.parse().map_err(|_| expected())?;
         let width = if network.is_ipv4() { 32 } else { 128 };
         let prefix_bits = match prefix {
+            Some(prefix) if prefix.starts_with('+') => return Err(expected()),
             Some(prefix) => prefix.parse().map_err(|_| expected())?,
             None => width,
         };

@@ -98,7 +98,7 @@ impl Exchange {
             ..
         }) = known.standing
         {
-            let (q, w) = (limit.requests, limit.window.as_secs());
+            let (q, w) = (limit.requests, limit.window_s());
             let _ = write!(out, "RateLimit-Policy: \"default\";q={q};w={w}\r\n");
             let _ = write!(out, "RateLimit: \"default\";r={left};t={more_in_s}\r\n");
         }

@@ -22,7 +22,7 @@ use super::pulse::{self, Target};
 use super::sold_out::SoldOut;
 use super::worker::{self, Context, Shared};
 use crate::clock::Clock;
-use crate::store::{CommitQueue, Db};
+use crate::store::{CommitQueue, Db, Durable};
 
 const BACKLOG: i32 = 1_024;
 /// A connection that sends nothing for so long is closed, also between two requests.
@@ -134,6 +134,7 @@ impl Intake {
         settings: Settings,
         clock: Clock,
         writer: Db,
+        durable: Durable,
         readers: Vec<Db>,
         reaper_runs: Arc<AtomicBool>,
     ) -> io::Result<Intake> {
@@ -148,6 +149,7 @@ impl Intake {
         let shared = Arc::new(Shared {
             commits: Arc::new(CommitQueue::new(
                 writer,
+                durable,
                 settings.queue_jobs_max,
                 settings.batch_jobs_max,
                 clock.clone(),

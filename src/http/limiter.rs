@@ -25,6 +25,13 @@ pub struct RateLimit {
     pub window: Duration,
 }
 
+impl RateLimit {
+    /// Whole seconds, rounded up, for people and headers.
+    pub fn window_s(&self) -> u64 {
+        self.window.as_millis().div_ceil(1_000) as u64
+    }
+}
+
 /// How a request fared, for the response's headers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {

@@ -150,7 +150,7 @@ impl Problem {
             format!(
                 "{} requests in {} s are allowed; the next one is in {seconds} s",
                 standing.limit.requests,
-                standing.limit.window.as_secs(),
+                standing.limit.window_s(),
             ),
         )
         .header("Retry-After", seconds.to_string())

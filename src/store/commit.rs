@@ -2,8 +2,9 @@
 //!
 //! Jobs wait in a bounded channel. The *baton* is a channel that holds one token, the write
 //! connection itself: whoever takes it leads, that is runs `BEGIN IMMEDIATE`, the waiting jobs,
-//! `COMMIT`, hands it back, and only then tells each job how it went. Because one connection does
-//! all the writing, its page cache stays warm from batch to batch.
+//! `COMMIT`, hands it back, waits for the disk, and only then tells each job how it went. While one
+//! leader waits for the disk, the next one is at work. Because one connection does all the writing,
+//! its page cache stays warm from batch to batch.
 //!
 //! Nothing here makes a sale correct: that is for the statements inside the transaction. The
 //! baton is there for fairness and speed.
@@ -13,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::open::Transaction;
-use super::{Db, Tx};
+use super::{Db, Durable, Tx};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::model::Timestamp;
@@ -35,6 +36,7 @@ pub struct CommitQueue {
     jobs: (Sender<BoxedJob>, Receiver<BoxedJob>),
     baton: (Sender<Db>, Receiver<Db>),
     batch_jobs_max: usize,
+    durable: Durable,
     clock: Clock,
     /// Makes some other thread call [`CommitQueue::lead`] soon.
     wake: Box<dyn Fn() + Send + Sync>,
@@ -43,6 +45,7 @@ pub struct CommitQueue {
 impl CommitQueue {
     pub fn new(
         writer: Db,
+        durable: Durable,
         queue_jobs_max: usize,
         batch_jobs_max: usize,
         clock: Clock,
@@ -54,6 +57,7 @@ impl CommitQueue {
             jobs: bounded(queue_jobs_max),
             baton,
             batch_jobs_max,
+            durable,
             clock,
             wake,
         }
@@ -79,8 +83,14 @@ impl CommitQueue {
             };
             let mut batch: Vec<BoxedJob> =
                 self.jobs.1.try_iter().take(self.batch_jobs_max).collect();
-            let outcomes = commit(baton.writer(), &mut batch, &self.clock);
+            let mut outcomes = commit(baton.writer(), &mut batch, &self.clock);
+            let number = self.durable.written();
             drop(baton);
+            if let Err(e) = self.durable.wait_for(number) {
+                let e = Error::StorageUnavailable(format!("the flush failed: {e}"));
+                log::error!(jobs = batch.len(); "a batch was written, but may not be on disk: {e}");
+                outcomes.fill(Err(e));
+            }
             for (job, outcome) in batch.into_iter().zip(outcomes) {
                 job.finish(outcome);
             }

@@ -1,11 +1,13 @@
 //! The only place that knows rusqlite: opening a database, its statements, group commit.
 
 mod commit;
+mod durable;
 mod open;
 mod tx;
 
 pub use commit::{CommitQueue, Job};
-pub use open::{Db, Durability, OpenError};
+pub use durable::{Durability, Durable};
+pub use open::{Db, OpenError};
 pub use tx::{RememberedKey, Tx};
 
 use rusqlite::ErrorCode;

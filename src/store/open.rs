@@ -19,13 +19,6 @@ const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
 const MIGRATIONS: &[M] = &[M::up(include_str!("../../sql/0001_schema.sql"))];
 
-/// What an acknowledged ticket survives: power loss, or only a crash of the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    Full,
-    Normal,
-}
-
 /// Why a file is not opened. It is untouched in all of these cases.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -48,14 +41,14 @@ pub struct Db {
 
 impl Db {
     /// Opens the file, making it if there is none, and brings its schema up to date.
-    pub fn open(path: &Path, durability: Durability) -> Result<Db, OpenError> {
+    pub fn open(path: &Path) -> Result<Db, OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut conn = Connection::open_with_flags(path, flags).map_err(explain)?;
         conn.busy_timeout(BUSY_TIMEOUT).map_err(explain)?;
         refuse_foreign(&conn)?;
-        configure(&conn, durability).map_err(explain)?;
+        configure(&conn).map_err(explain)?;
         migrate(&mut conn)?;
         conn.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
             .map_err(explain)?;
@@ -152,13 +145,11 @@ fn refuse_foreign(conn: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn configure(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
+fn configure(conn: &Connection) -> rusqlite::Result<()> {
     enter_wal_mode(conn)?;
-    let synchronous = match durability {
-        Durability::Full => "FULL",
-        Durability::Normal => "NORMAL",
-    };
-    conn.pragma_update(None, "synchronous", synchronous)?;
+    // With FULL, SQLite would wait for the disk while it holds the write lock. The commit queue does
+    // so after it has let go of the lock and before it answers (see `durable.rs`).
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update(None, "foreign_keys", true)?;
     // Checkpoints are made off the commit path, by the reaper's thread.
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use crate::error::Error;
 use crate::model::{
-    CancelReason, Email, Event, EventStatus, IdempotencyKey, LedgerKind, NewEvent, SaleState,
+    CancelReason, Email, Event, EventStatus, IdempotencyKey, LedgerKind, NewEvent, OwnTicket, Sale,
     TicketId, TicketRecord, TicketStatus, Timestamp,
 };
 
@@ -67,21 +67,10 @@ impl<'c> Tx<'c> {
         )
     }
 
-    pub fn event_sale_state(&self, id: i64) -> Result<Option<SaleState>, Error> {
-        let state = |row: &Row| {
-            Ok(SaleState {
-                status: parsed(row, 0, EventStatus::parse)?,
-                available_spots: row.get(1)?,
-                sales_open_at: row.get(2)?,
-                sales_close_at: row.get(3)?,
-                hold_ms: row.get(4)?,
-            })
-        };
-        self.find(
-            include_str!("../../sql/event_sale_state.sql"),
-            params![id],
-            state,
-        )
+    /// What an address that asks for a spot of an event meets.
+    pub fn sale_find(&self, event_id: i64, email: &Email) -> Result<Option<Sale>, Error> {
+        let sql = include_str!("../../sql/sale_find.sql");
+        self.find(sql, params![email.as_str(), event_id], sale)
     }
 
     /// False: there was no spot left.
@@ -128,18 +117,6 @@ impl<'c> Tx<'c> {
         self.find(sql, params![seq], ticket)
     }
 
-    pub fn ticket_find_live(
-        &self,
-        event_id: i64,
-        email: &Email,
-    ) -> Result<Option<TicketRecord>, Error> {
-        self.find(
-            include_str!("../../sql/ticket_find_live.sql"),
-            params![event_id, email.as_str()],
-            ticket,
-        )
-    }
-
     /// False: it was not a live hold.
     pub fn ticket_confirm(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
         let sql = include_str!("../../sql/ticket_confirm.sql");
@@ -164,13 +141,6 @@ impl<'c> Tx<'c> {
             params![event_id, now, limit as i64],
             |row| Ok((row.get(0)?, TicketId::stored(row.get(1)?))),
         )
-    }
-
-    /// When the event's first hold ends or has ended.
-    pub fn hold_next_expiry(&self, event_id: i64) -> Result<Option<Timestamp>, Error> {
-        let sql = include_str!("../../sql/hold_next_expiry.sql");
-        let found = self.find(sql, params![event_id], |row| row.get(0))?;
-        Ok(found.flatten())
     }
 
     /// The events that have an expired hold.
@@ -275,6 +245,27 @@ fn event(row: &Row) -> rusqlite::Result<Event> {
         sales_close_at: row.get(7)?,
         hold_seconds: (hold_ms + 999) / 1_000,
         created_at: row.get(9)?,
+    })
+}
+
+fn sale(row: &Row) -> rusqlite::Result<Sale> {
+    let own = match row.get(5)? {
+        None => None,
+        Some(seq) => Some(OwnTicket {
+            seq,
+            ticket_id: TicketId::stored(row.get(6)?),
+            status: parsed(row, 7, TicketStatus::parse)?,
+            expires_at: row.get(8)?,
+        }),
+    };
+    Ok(Sale {
+        status: parsed(row, 0, EventStatus::parse)?,
+        available_spots: row.get(1)?,
+        sales_open_at: row.get(2)?,
+        sales_close_at: row.get(3)?,
+        hold_ms: row.get(4)?,
+        own,
+        next_expiry: row.get(9)?,
     })
 }
 

@@ -17,6 +17,13 @@ pub struct Ask {
     pub expected: u16,
 }
 
+/// Whom the clients ask, and the process whose time it costs.
+#[derive(Clone, Copy)]
+pub struct Target {
+    pub address: SocketAddr,
+    pub pid: u32,
+}
+
 /// What all clients of a run saw.
 #[derive(Default, Clone)]
 pub struct Seen {
@@ -44,7 +51,7 @@ impl Seen {
 }
 
 /// Client `n` asks what `plan(n)` gives, until that is nothing or the time is up.
-pub fn run<P>(server: SocketAddr, clients: usize, time: Duration, plan: impl Fn(usize) -> P) -> Seen
+pub fn run<P>(server: Target, clients: usize, time: Duration, plan: impl Fn(usize) -> P) -> Seen
 where
     P: FnMut() -> Option<Ask> + Send,
 {
@@ -54,7 +61,7 @@ where
         let ask_all = |n: usize| {
             let (mut plan, together) = (plan(n), &together);
             scope.spawn(move || {
-                let mut connection = Connection::open(server, source(n));
+                let mut connection = Connection::open(server.address, source(n));
                 together.wait();
                 let until = Instant::now() + time;
                 let mut own = (Vec::with_capacity(8_192), 0);
@@ -70,13 +77,14 @@ where
         };
         let threads: Vec<_> = (0..clients).map(ask_all).collect();
         together.wait();
-        let start = Instant::now();
+        let (start, cpu_before) = (Instant::now(), cpu_us(server.pid));
         for thread in threads {
             let (latencies_us, errors) = thread.join().expect("a client thread");
             seen.latencies_us.extend(latencies_us);
             seen.errors += errors;
         }
         seen.elapsed = start.elapsed();
+        seen.server_cpu_us = cpu_us(server.pid) - cpu_before;
     });
     seen.latencies_us.sort_unstable();
     seen
@@ -150,4 +158,19 @@ fn content_length(head: &[u8]) -> usize {
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
+}
+
+/// Processor time that a process has used, all of its threads together.
+fn cpu_us(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = after_name.split(' ').collect();
+    let ticks = |n: usize| {
+        fields
+            .get(n)
+            .and_then(|t| t.parse::<u64>().ok())
+            .unwrap_or(0)
+    };
+    // utime and stime, in hundredths of a second.
+    (ticks(12) + ticks(13)) * 10_000
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::load::{self, Ask, Seen};
+use super::load::{self, Ask, Seen, Target};
 use crate::support::Server;
 
 const EVENT_SPOTS: u32 = 1_000_000;
@@ -23,10 +23,16 @@ pub struct Scenario {
 
 impl Scenario {
     pub fn run(&self, clients: usize, time: Duration) -> Seen {
-        let before = cpu_us(self.pid);
-        let mut seen = (self.run)(clients, time);
-        seen.server_cpu_us = cpu_us(self.pid) - before;
+        signal(self.pid, "CONT");
+        let seen = (self.run)(clients, time);
+        self.rest();
         seen
+    }
+
+    /// Stops the server's process until its next turn: a server beats its pulse also when it is
+    /// idle, and the others' turns should not pay for that.
+    pub fn rest(&self) {
+        signal(self.pid, "STOP");
     }
 
     fn on(
@@ -47,16 +53,23 @@ impl Scenario {
     }
 }
 
-pub fn server(flags: &[&str]) -> Server {
+fn target(server: &Server) -> Target {
+    Target {
+        address: server.addr(),
+        pid: server.pid(),
+    }
+}
+
+fn server(flags: &[&str]) -> Server {
     Server::builder()
         .args(["--rate-limit", RATE_LIMIT])
         .args(flags)
         .start()
 }
 
-/// The yardstick: tiny_http as it comes, answering a constant, in a process of its own as the
-/// server is, and with as many threads as its default has workers.
-pub fn bare_tiny_http() -> Scenario {
+/// The yardstick: tiny_http as it comes, answering a registration with a constant, in a process of
+/// its own as the server is, and with as many threads as its default has workers.
+pub fn bare_tiny_http(name: &'static str) -> Scenario {
     let program = std::env::current_exe().expect("this program's path");
     let mut child = Command::new(program)
         .arg(BARE_TINY_HTTP)
@@ -68,21 +81,25 @@ pub fn bare_tiny_http() -> Scenario {
     let stdout = child.stdout.take().expect("a piped stdout");
     BufReader::new(stdout).read_line(&mut line).expect("reads");
     let address: SocketAddr = line.trim().parse().expect("an address");
-    let pid = child.id();
+    let target = Target {
+        address,
+        pid: child.id(),
+    };
     let child = EndedWhenDropped(child);
     let run = move |clients, time| {
         let _lives = &child;
-        let ask = || {
-            Some(Ask {
-                bytes: get("/"),
-                expected: 200,
-            })
-        };
-        load::run(address, clients, time, |_| ask)
+        load::run(target, clients, time, |_| {
+            || {
+                Some(Ask {
+                    bytes: registration(1, &fresh_email(), None),
+                    expected: 200,
+                })
+            }
+        })
     };
     Scenario {
-        name: "bare tiny_http",
-        pid,
+        name,
+        pid: target.pid,
         run: Box::new(run),
     }
 }
@@ -119,9 +136,9 @@ pub fn serve_bare_tiny_http() {
 
 pub fn register(name: &'static str, flags: &[&str]) -> Scenario {
     let server = server(flags);
-    let (address, event) = (server.addr(), server.create_event("bench", EVENT_SPOTS));
+    let (target, event) = (target(&server), server.create_event("bench", EVENT_SPOTS));
     Scenario::on(name, server, move |clients, time| {
-        load::run(address, clients, time, |_| {
+        load::run(target, clients, time, |_| {
             move || {
                 Some(Ask {
                     bytes: registration(event, &fresh_email(), None),
@@ -132,14 +149,14 @@ pub fn register(name: &'static str, flags: &[&str]) -> Scenario {
     })
 }
 
-pub fn sold_out() -> Scenario {
+pub fn sold_out(name: &'static str) -> Scenario {
     let server = server(&["--hold", "1h"]);
-    let (address, event) = (server.addr(), server.create_event("bench", 1));
+    let (target, event) = (target(&server), server.create_event("bench", 1));
     server
         .register(event, "winner@example.com")
         .expect_status(201);
-    Scenario::on("sold out", server, move |clients, time| {
-        load::run(address, clients, time, |_| {
+    Scenario::on(name, server, move |clients, time| {
+        load::run(target, clients, time, |_| {
             move || {
                 Some(Ask {
                     bytes: registration(event, &fresh_email(), None),
@@ -150,12 +167,12 @@ pub fn sold_out() -> Scenario {
     })
 }
 
-pub fn show_event() -> Scenario {
+pub fn show_event(name: &'static str) -> Scenario {
     let server = server(&[]);
-    let (address, event) = (server.addr(), server.create_event("bench", EVENT_SPOTS));
+    let (target, event) = (target(&server), server.create_event("bench", EVENT_SPOTS));
     let path = format!("/events/{event}");
-    Scenario::on("GET one event", server, move |clients, time| {
-        load::run(address, clients, time, |_| {
+    Scenario::on(name, server, move |clients, time| {
+        load::run(target, clients, time, |_| {
             || {
                 Some(Ask {
                     bytes: get(&path),
@@ -167,11 +184,11 @@ pub fn show_event() -> Scenario {
 }
 
 /// Reads among the sales: one request in five is a GET of the event.
-pub fn mixed() -> Scenario {
+pub fn mixed(name: &'static str) -> Scenario {
     let server = server(&[]);
-    let (address, event) = (server.addr(), server.create_event("bench", EVENT_SPOTS));
-    Scenario::on("sale with 20% reads", server, move |clients, time| {
-        load::run(address, clients, time, |client| {
+    let (target, event) = (target(&server), server.create_event("bench", EVENT_SPOTS));
+    Scenario::on(name, server, move |clients, time| {
+        load::run(target, clients, time, |client| {
             let mut n = client;
             move || {
                 n += 1;
@@ -191,22 +208,22 @@ pub fn mixed() -> Scenario {
 }
 
 /// Each ticket is confirmed once; they are sold beforehand, outside of the measured time.
-pub fn confirm() -> Scenario {
+pub fn confirm(name: &'static str) -> Scenario {
     let server = server(&["--hold", "1h"]);
-    let address = server.addr();
+    let target = target(&server);
     let path = server.db_path().to_owned();
     let event = server.create_event("bench", EVENT_SPOTS);
-    Scenario::on("confirm", server, move |clients, time| {
+    Scenario::on(name, server, move |clients, time| {
         let sell = || {
             Some(Ask {
                 bytes: registration(event, &fresh_email(), None),
                 expected: 201,
             })
         };
-        load::run(address, clients, time + time / 2, |_| sell);
+        load::run(target, clients, time + time / 2, |_| sell);
         let held = held_tickets(&path, event);
         let next = AtomicU64::new(0);
-        load::run(address, clients, time, |_| {
+        load::run(target, clients, time, |_| {
             || {
                 let id = held.get(next.fetch_add(1, Ordering::Relaxed) as usize)?;
                 Some(Ask {
@@ -230,18 +247,19 @@ fn held_tickets(db: &std::path::Path, event: i64) -> Vec<String> {
 
 /// 10,000 buyers, 500 spots; every tenth request is a retry with the same key. Each round is a new
 /// event.
-pub fn flash_sale() -> Scenario {
+pub fn flash_sale(name: &'static str) -> Scenario {
     const BUYERS: u64 = 10_000;
     let server = server(&["--hold", "1h"]);
-    let address = server.addr();
-    Scenario::on("flash sale", server, move |clients, _| {
+    let target = target(&server);
+    Scenario::on(name, server, move |clients, _| {
         let body = "{\"name\":\"flash\",\"total_spots\":500}";
-        let created = crate::support::Client::connect(address).post("/events", "organizer", body);
+        let created =
+            crate::support::Client::connect(target.address).post("/events", "organizer", body);
         let event = created.expect_status(201).json()["id"]
             .as_i64()
             .expect("an id");
         let next = AtomicU64::new(0);
-        load::run(address, clients, Duration::from_secs(30), |_| {
+        load::run(target, clients, Duration::from_secs(30), |_| {
             || {
                 let n = next.fetch_add(1, Ordering::Relaxed);
                 let buyer = n - u64::from(n % 10 == 9);
@@ -298,17 +316,13 @@ fn post(path: &str, body: &str, key: Option<&str>) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Processor time that a process has used, all of its threads together.
-fn cpu_us(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |n: usize| -> u64 {
-        after_name
-            .split(' ')
-            .nth(n)
-            .unwrap_or("0")
-            .parse()
-            .unwrap_or(0)
-    };
-    (ticks(12) + ticks(13)) * 10_000
+fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "kill -{name} {pid}"
+    );
 }

@@ -1,1 +1,0 @@
-SELECT min(expires_at) FROM tickets WHERE event_id = :event_id AND status = 'reserved';

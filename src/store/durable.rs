@@ -1,0 +1,69 @@
+//! Waiting for the disk without holding the write lock.
+//!
+//! SQLite's `synchronous=FULL` flushes the WAL inside `COMMIT`, and until that is done nobody else
+//! can begin. Here `COMMIT` only writes (`synchronous=NORMAL`), the lock is free for the next
+//! batch, and the flush follows: nothing is answered before it. What was written earlier is
+//! flushed with it, so a batch that is on disk has all batches before it on disk too. SQLite
+//! flushes by itself, in this mode as well, what a checkpoint relies on: the WAL before it is
+//! copied, the database before the WAL is used from its beginning again.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What an acknowledged ticket survives: power loss, or only a crash of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    Full,
+    Normal,
+}
+
+pub struct Durable {
+    /// The WAL, opened beside SQLite (which takes no locks on it that closing this would undo).
+    /// None: nobody waits for the disk.
+    wal: Option<File>,
+    /// How many batches have been written.
+    written: AtomicU64,
+    /// How many of them are on disk. Locked while flushing, so that the next one that waits finds
+    /// its batch flushed along.
+    flushed: Mutex<u64>,
+}
+
+impl Durable {
+    /// For a database that has been opened.
+    pub fn new(db: &Path, durability: Durability) -> io::Result<Durable> {
+        let mut wal = OsString::from(db);
+        wal.push("-wal");
+        let wal = match durability {
+            Durability::Full => Some(File::options().write(true).open(wal)?),
+            Durability::Normal => None,
+        };
+        Ok(Durable {
+            wal,
+            written: AtomicU64::new(0),
+            flushed: Mutex::new(0),
+        })
+    }
+
+    /// Notes a batch, by whoever has just committed it and still holds the baton.
+    pub fn written(&self) -> u64 {
+        self.written.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Returns when that batch is on disk. After an error nobody can tell what is.
+    pub fn wait_for(&self, batch: u64) -> io::Result<()> {
+        let Some(wal) = &self.wal else {
+            return Ok(());
+        };
+        let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *flushed < batch {
+            let written = self.written.load(Ordering::Acquire);
+            wal.sync_data()?;
+            *flushed = written;
+        }
+        Ok(())
+    }
+}
