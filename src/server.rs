@@ -1,7 +1,6 @@
 //! Starts the parts in order, waits for the end, stops them in order.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -51,7 +50,9 @@ pub fn run(config: &Config) -> Result<End, StartError> {
     };
     let listening = listen(&config.listen)?;
     // The first to open makes the file and its schema.
-    let writer = open(config)?;
+    let writer = open(config)?
+        .with_large_cache()
+        .map_err(|e| cannot_open(config, e))?;
     let durable = Durable::new(&config.db, config.durability.into())?;
     let readers = (0..config.workers())
         .map(|_| open(config))
@@ -118,8 +119,11 @@ fn listen(address: &Listen) -> Result<Listening, StartError> {
 }
 
 fn open(config: &Config) -> Result<Db, StartError> {
-    let shown = |path: &Path| path.display().to_string();
-    Db::open(&config.db).map_err(|e| StartError::Database(shown(&config.db), e))
+    Db::open(&config.db).map_err(|e| cannot_open(config, e))
+}
+
+fn cannot_open(config: &Config, why: OpenError) -> StartError {
+    StartError::Database(config.db.display().to_string(), why)
 }
 
 /// Sends once for each SIGINT or SIGTERM; the second one ends the program on the spot.

@@ -15,6 +15,7 @@ use super::head;
 use super::lanes::Lanes;
 use super::limiter::Standing;
 use super::problem::Problem;
+use crate::logging;
 
 /// What is known of a request apart from what it asks for.
 pub struct Known {
@@ -126,16 +127,22 @@ impl Exchange {
         if level > log::max_level() {
             return;
         }
-        let client = self.known.client.to_string();
+        let Known {
+            request_id,
+            client,
+            path,
+            started,
+            ..
+        } = &self.known;
+        let method = method_for_log(&self.request);
+        let duration_us = started.elapsed().as_micros();
+        // None of these can hold a character that JSON would have escaped.
         log::log!(
+            target: logging::RENDERED,
             level,
-            request_id = self.known.request_id.as_str(),
-            method = method_for_log(&self.request),
-            path = self.known.path.as_str(),
-            status = status,
-            duration_us = self.known.started.elapsed().as_micros() as i64,
-            client = client.as_str();
-            "request"
+            "\"message\":\"request\",\"request_id\":\"{request_id}\",\"method\":\"{method}\",\
+             \"path\":\"{path}\",\"status\":{status},\"duration_us\":{duration_us},\
+             \"client\":\"{client}\""
         );
     }
 }

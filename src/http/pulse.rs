@@ -5,7 +5,8 @@
 //! tiny_http sometimes gives a new connection to a thread that has just taken another: the thread
 //! that served the pulse then picks it up. And a server that does not answer itself says so.
 
-use std::io::{Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use socket2::SockRef;
 
 const EVERY: Duration = Duration::from_millis(20);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Unanswered at once, at most.
+const BEATS_MAX: usize = 100;
 
 /// Where the server can be reached from inside.
 #[derive(Clone, Debug)]
@@ -36,50 +39,74 @@ impl Target {
     }
 }
 
-/// Beats until `stop` is dropped.
+/// Beats until `stop` is dropped. A beat does not wait for the answer to the one before: that one
+/// may be waiting for a thread, which the next may bring.
 pub fn run(target: &Target, path: &str, stop: &Receiver<()>) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: pulse\r\nConnection: close\r\n\r\n");
-    let mut missed_since: Option<Instant> = None;
+    let mut beats: VecDeque<Beat> = VecDeque::new();
+    let mut well = true;
     while stop.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-        match beat(target, request.as_bytes()) {
-            Ok(()) => {
-                if let Some(since) = missed_since.take() {
-                    let ms = since.elapsed().as_millis() as i64;
-                    log::warn!(missed_ms = ms; "the server answers its own pulse again");
-                }
-            }
-            Err(e) if missed_since.is_none() => {
-                missed_since = Some(Instant::now());
-                log::error!("the server does not answer its own pulse: {e}");
-            }
-            Err(_) => {}
+        beats.retain(|beat| !beat.is_answered());
+        let late = beats
+            .front()
+            .is_some_and(|beat| beat.sent.elapsed() > ANSWER_WITHIN);
+        let sent = match beats.len() < BEATS_MAX {
+            true => Beat::send(target, request.as_bytes()).map(|beat| beats.push_back(beat)),
+            false => Ok(()),
+        };
+        let is_well = !late && sent.is_ok();
+        if well && !is_well {
+            log::error!("the server does not answer its own pulse: {sent:?}");
+        } else if !well && is_well {
+            log::warn!("the server answers its own pulse again");
         }
+        well = is_well;
     }
 }
 
-fn beat(target: &Target, request: &[u8]) -> std::io::Result<()> {
-    match target {
-        Target::Tcp(address) => {
-            let stream = TcpStream::connect_timeout(address, ANSWER_WITHIN)?;
-            stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-            ask(&stream, request)?;
-            // Closing with a reset leaves nothing behind: a thousand pulses would leave a
-            // thousand connections in TIME_WAIT.
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO))
-        }
-        Target::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-            ask(&stream, request)
-        }
-    }
+/// A question that is on its way.
+struct Beat {
+    stream: Stream,
+    sent: Instant,
 }
 
-fn ask(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<()> {
-    stream.write_all(request)?;
-    let mut first = [0; 64];
-    match stream.read(&mut first)? {
-        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(()),
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Beat {
+    fn send(target: &Target, request: &[u8]) -> io::Result<Beat> {
+        let stream = match target {
+            Target::Tcp(address) => {
+                let mut stream = TcpStream::connect_timeout(address, ANSWER_WITHIN)?;
+                // Closing with a reset leaves nothing behind: a thousand pulses would leave a
+                // thousand connections in TIME_WAIT.
+                SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+                stream.write_all(request)?;
+                stream.set_nonblocking(true)?;
+                Stream::Tcp(stream)
+            }
+            Target::Unix(path) => {
+                let mut stream = UnixStream::connect(path)?;
+                stream.write_all(request)?;
+                stream.set_nonblocking(true)?;
+                Stream::Unix(stream)
+            }
+        };
+        Ok(Beat {
+            stream,
+            sent: Instant::now(),
+        })
+    }
+
+    /// Or cut off: either way somebody is there.
+    fn is_answered(&self) -> bool {
+        let mut byte = [0; 1];
+        let read = match &self.stream {
+            Stream::Tcp(stream) => (&*stream).read(&mut byte),
+            Stream::Unix(stream) => (&*stream).read(&mut byte),
+        };
+        !matches!(read, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 }

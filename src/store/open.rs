@@ -14,6 +14,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// "LSEA" in ASCII; set by the first migration.
 const APPLICATION_ID: i64 = 0x4C53_4541;
 const STATEMENTS_CACHED: usize = 64;
+const WRITER_CACHE_KIB: i64 = 24 * 1024;
 /// A WAL that grew beyond this is cut back when it is next reset.
 const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
@@ -54,6 +55,16 @@ impl Db {
             .map_err(explain)?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
         Ok(Db { conn })
+    }
+
+    /// For the connection that does all the writing: every sale touches a page of the index of
+    /// addresses that no sale before it has touched lately.
+    pub fn with_large_cache(self) -> Result<Db, OpenError> {
+        let kib = -WRITER_CACHE_KIB;
+        self.conn
+            .pragma_update(None, "cache_size", kib)
+            .map_err(explain)?;
+        Ok(self)
     }
 
     /// Runs `f` on one snapshot of the database.
