@@ -42,4 +42,7 @@ mod suite {
     mod schema;
     mod start_failures;
     mod unix_socket;
+
+    // How the sources are built.
+    mod house;
 }

@@ -1,0 +1,87 @@
+//! The house of `src/lib.rs`: imports point down only, tiny_http is known in `http/` alone and
+//! rusqlite in `store/` alone.
+
+use std::path::{Path, PathBuf};
+
+/// From the ground up. Rooms of one floor may use each other.
+const FLOORS: [&[&str]; 7] = [
+    &["model", "error", "clock"],
+    &["logging"],
+    &["store"],
+    &["box_office"],
+    &["http"],
+    &["config", "reaper"],
+    &["server"],
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder of sources");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => sources(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+/// Each room's name and the text of one of its files.
+fn rooms() -> Vec<(String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let room = |path: &PathBuf| {
+        let inside = path.strip_prefix(&src).expect("below src");
+        let first = inside.iter().next().expect("a name").to_string_lossy();
+        first.trim_end_matches(".rs").to_owned()
+    };
+    let text = |path: &PathBuf| std::fs::read_to_string(path).expect("a source file");
+    sources(&src)
+        .iter()
+        .map(|path| (room(path), text(path)))
+        .collect()
+}
+
+fn floor(room: &str) -> usize {
+    let found = FLOORS.iter().position(|rooms| rooms.contains(&room));
+    found.unwrap_or_else(|| panic!("the room {room} is on no floor"))
+}
+
+#[test]
+fn imports_point_down_only() {
+    let mut seen = 0;
+    for (room, text) in rooms() {
+        if room == "main" || room == "lib" {
+            continue;
+        }
+        for used in text.split("crate::").skip(1) {
+            let used: String = used
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            assert!(
+                floor(&used) <= floor(&room),
+                "{room} uses {used}, which is above it"
+            );
+            seen += 1;
+        }
+    }
+    assert!(
+        seen > 50,
+        "only {seen} imports were found: is this test still reading the sources?"
+    );
+}
+
+#[test]
+fn each_library_is_known_in_one_room() {
+    for (library, home) in [("tiny_http", "http"), ("rusqlite", "store")] {
+        let uses = [format!("use {library}"), format!("{library}::")];
+        let users = rooms()
+            .into_iter()
+            .filter(|(_, text)| uses.iter().any(|u| text.contains(u)));
+        let users: Vec<String> = users.map(|(room, _)| room).collect();
+        assert!(!users.is_empty(), "{library} is used nowhere");
+        assert!(
+            users.iter().all(|room| room == home),
+            "{library} is known in {users:?}"
+        );
+    }
+}
