@@ -83,12 +83,14 @@ impl CommitQueue {
             };
             let mut batch: Vec<BoxedJob> =
                 self.jobs.1.try_iter().take(self.batch_jobs_max).collect();
-            let mut outcomes = commit(baton.writer(), &mut batch, &self.clock);
+            let mut outcomes = match self.durable.check() {
+                Ok(()) => commit(baton.writer(), &mut batch, &self.clock),
+                Err(e) => vec![Err(e); batch.len()],
+            };
             let number = self.durable.written();
             drop(baton);
             if let Err(e) = self.durable.wait_for(number) {
-                let e = Error::StorageUnavailable(format!("the flush failed: {e}"));
-                log::error!(jobs = batch.len(); "a batch was written, but may not be on disk: {e}");
+                log::error!(jobs = batch.len(); "a batch may not be on disk: {e}");
                 outcomes.fill(Err(e));
             }
             for (job, outcome) in batch.into_iter().zip(outcomes) {

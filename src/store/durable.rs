@@ -11,8 +11,10 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use crate::error::Error;
 
 /// What an acknowledged ticket survives: power loss, or only a crash of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub struct Durable {
     /// How many of them are on disk. Locked while flushing, so that the next one that waits finds
     /// its batch flushed along.
     flushed: Mutex<u64>,
+    /// The kernel reports a failed flush once and may then forget the pages that it lost: a later
+    /// flush that succeeds says nothing about them, and what is written behind a gap in the WAL is
+    /// lost with it. So after a failure no flush is believed.
+    failed: AtomicBool,
 }
 
 impl Durable {
@@ -45,6 +51,7 @@ impl Durable {
             wal,
             written: AtomicU64::new(0),
             flushed: Mutex::new(0),
+            failed: AtomicBool::new(false),
         })
     }
 
@@ -53,17 +60,36 @@ impl Durable {
         self.written.fetch_add(1, Ordering::AcqRel) + 1
     }
 
+    /// Fails once a flush has failed, until the server is started again. Does not wait.
+    pub fn check(&self) -> Result<(), Error> {
+        match self.failed.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(failed("an earlier flush failed; restart the server")),
+        }
+    }
+
     /// Returns when that batch is on disk. After an error nobody can tell what is.
-    pub fn wait_for(&self, batch: u64) -> io::Result<()> {
+    pub fn wait_for(&self, batch: u64) -> Result<(), Error> {
         let Some(wal) = &self.wal else {
             return Ok(());
         };
         let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
-        if *flushed < batch {
-            let written = self.written.load(Ordering::Acquire);
-            wal.sync_data()?;
-            *flushed = written;
+        if *flushed >= batch {
+            return Ok(());
         }
+        self.check()?;
+        let written = self.written.load(Ordering::Acquire);
+        if let Err(e) = wal.sync_data() {
+            self.failed.store(true, Ordering::Release);
+            return Err(failed(&format!(
+                "the flush failed: {e}; restart the server"
+            )));
+        }
+        *flushed = written;
         Ok(())
     }
+}
+
+fn failed(why: &str) -> Error {
+    Error::StorageUnavailable(why.to_owned())
 }
