@@ -19,7 +19,7 @@
 //! client -> tiny_http connection thread -> queue -> worker
 //!    http: refuse what is malformed, rate limit, route, role, parse into model types
 //!      read  -> box_office on the worker's own connection (a WAL snapshot)  -> answer
-//!      write -> job in the commit queue; whoever holds the baton commits it -> answer after COMMIT
+//!      write -> job in the commit queue; whoever holds the baton commits it -> flush -> answer
 //! ```
 //!
 //! What holds at every moment, and where it is made so:
@@ -28,7 +28,7 @@
 //! - One live ticket for an event and an address: a partial unique index.
 //! - `reserved -> confirmed | cancelled`, `confirmed -> cancelled`, nothing else: triggers.
 //! - The ledger's rows of an event sum up to its `available_spots`: written together.
-//! - What is answered is on disk: answers are written after `COMMIT`.
+//! - What is answered is on disk: answers are written after `COMMIT` and the flush that follows it.
 
 pub mod box_office;
 pub mod clock;

@@ -54,7 +54,7 @@ pub fn list_events(context: &Context, call: &Call) -> Handled {
     let now = context.shared.clock.now();
     let mut events = context
         .db
-        .read(|tx| box_office::list_events(tx, now, page.after, page.limit + 1))?;
+        .read_one(|tx| box_office::list_events(tx, now, page.after, page.limit + 1))?;
     let more = events.len() > page.limit;
     events.truncate(page.limit);
     let mut answer = Answer::json(200, &events);
@@ -121,7 +121,7 @@ pub fn show_ticket(context: &Context, call: &Call) -> Handled {
     let now = context.shared.clock.now();
     let ticket = context
         .db
-        .read(|tx| box_office::show_ticket(tx, now, &id))?;
+        .read_one(|tx| box_office::show_ticket(tx, now, &id))?;
     Ok(Outcome::Answer(Answer::json(200, &ticket)))
 }
 

@@ -109,7 +109,7 @@ impl Listening {
         }
     }
 
-    pub fn socket_file(&self) -> Option<PathBuf> {
+    fn socket_file(&self) -> Option<PathBuf> {
         match &self.target {
             Target::Tcp(_) => None,
             Target::Unix(path) => Some(path.clone()),
@@ -224,7 +224,7 @@ impl Intake {
         self.workers
             .drain(..)
             .for_each(|worker| drop(worker.join()));
-        // What the last worker committed for another thread's queue has been answered by now.
+        // A job that was queued while the last leader was at work.
         self.shared.commits.lead();
         true
     }

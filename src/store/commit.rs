@@ -77,10 +77,7 @@ impl CommitQueue {
             let Ok(writer) = self.baton.1.try_recv() else {
                 return;
             };
-            let baton = Baton {
-                writer: Some(writer),
-                queue: self,
-            };
+            let baton = self.hold(writer);
             let mut batch: Vec<BoxedJob> =
                 self.jobs.1.try_iter().take(self.batch_jobs_max).collect();
             let mut outcomes = match self.durable.check() {
@@ -119,11 +116,15 @@ impl CommitQueue {
             .1
             .recv()
             .map_err(|e| Error::Internal(e.to_string()))?;
-        let baton = Baton {
+        let baton = self.hold(writer);
+        f(baton.writer())
+    }
+
+    fn hold(&self, writer: Db) -> Baton<'_> {
+        Baton {
             writer: Some(writer),
             queue: self,
-        };
-        f(baton.writer())
+        }
     }
 }
 

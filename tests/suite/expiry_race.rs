@@ -8,6 +8,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const HOLD_MS: i64 = 300_000;
 
+/// A server whose reaper does not come by while a test runs.
+fn unswept(clock: &FrozenClock) -> Server {
+    Server::builder()
+        .args(clock.flags())
+        .args(["--sweep", "1h"])
+        .rate_limit_off()
+        .start()
+}
+
 #[test]
 fn a_ticket_ends_in_one_state_when_confirm_races_expiry() {
     let clock = FrozenClock::new();
@@ -139,11 +148,7 @@ fn race_in_real_time(server: &Server, n: i64) {
 #[test]
 fn expired_holds_go_to_the_next_buyers_before_any_sweep() {
     let clock = FrozenClock::new();
-    let server = Server::builder()
-        .args(clock.flags())
-        .args(["--sweep", "1h"])
-        .rate_limit_off()
-        .start();
+    let server = unswept(&clock);
     let event = server.create_event("Musical chairs", 5);
     for generation in 0..4 {
         assert_eq!(server.event(event)["available_spots"], 5);
@@ -169,11 +174,7 @@ fn expired_holds_go_to_the_next_buyers_before_any_sweep() {
 #[test]
 fn holds_that_expire_under_load_are_sold_again_exactly_once() {
     let clock = FrozenClock::new();
-    let server = Server::builder()
-        .args(clock.flags())
-        .args(["--sweep", "1h"])
-        .rate_limit_off()
-        .start();
+    let server = unswept(&clock);
     let event = server.create_event("Under load", 5);
     let (sold, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let mut reached = Vec::new();
