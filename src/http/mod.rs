@@ -10,6 +10,7 @@ mod head;
 mod intake;
 mod lanes;
 mod limiter;
+mod page;
 mod problem;
 mod pulse;
 mod routes;

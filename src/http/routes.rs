@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::answer::Answer;
-use super::handlers;
+use super::handlers::{events, service, tickets};
 use super::head::{Field, Head};
 use super::problem::{Code, Problem};
 use super::worker::{Context, Work};
@@ -73,25 +73,22 @@ const ADMIN: &str = "admin";
 pub const ROUTES: &[Route] = &[
     route(
         "/events",
-        &[
-            get(None, handlers::list_events),
-            post(ORGANIZER, handlers::create_event),
-        ],
+        &[get(None, events::list), post(ORGANIZER, events::create)],
     ),
-    route("/events/{id}", &[get(None, handlers::show_event)]),
-    route("/events/{id}/register", &[post(USER, handlers::register)]),
-    route("/tickets/{id}", &[get(Some(USER), handlers::show_ticket)]),
-    route("/tickets/{id}/confirm", &[post(USER, handlers::confirm)]),
-    route("/problems/{id}", &[get(None, handlers::show_problem)]),
+    route("/events/{id}", &[get(None, events::show)]),
+    route("/events/{id}/register", &[post(USER, tickets::register)]),
+    route("/tickets/{id}", &[get(Some(USER), tickets::show)]),
+    route("/tickets/{id}/confirm", &[post(USER, tickets::confirm)]),
+    route("/problems/{id}", &[get(None, service::show_problem)]),
     Route {
         path: "/healthz",
         limited: false,
-        endpoints: &[get(None, handlers::health)],
+        endpoints: &[get(None, service::health)],
     },
     Route {
         path: "/readyz",
         limited: false,
-        endpoints: &[get(None, handlers::ready)],
+        endpoints: &[get(None, service::ready)],
     },
 ];
 

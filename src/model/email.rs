@@ -1,0 +1,53 @@
+//! Who holds a ticket.
+
+const EMAIL_CHARS_MIN: usize = 3;
+const EMAIL_CHARS_MAX: usize = 254;
+
+/// An e-mail address, checked for shape only. ASCII letters keep their case and are compared
+/// without it (by the column's `COLLATE NOCASE` too); letters beyond ASCII are kept in lower
+/// case, so that the same comparison holds for them.
+#[derive(Clone, Debug)]
+pub struct Email(String);
+
+impl Email {
+    pub fn parse(text: &str) -> Result<Email, &'static str> {
+        let address = fold_beyond_ascii(text);
+        // Some letters have a longer lower case, so the length is that of the result.
+        if !(EMAIL_CHARS_MIN..=EMAIL_CHARS_MAX).contains(&address.chars().count()) {
+            return Err("must have 3 to 254 characters");
+        }
+        if address.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err("must not contain spaces or control characters");
+        }
+        match address.split_once('@') {
+            Some((local, domain))
+                if !local.is_empty() && !domain.is_empty() && !domain.contains('@') =>
+            {
+                Ok(Email(address))
+            }
+            _ => Err("must have one @ with something on both sides"),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is(&self, other: &str) -> bool {
+        self.0.eq_ignore_ascii_case(other)
+    }
+}
+
+fn fold_beyond_ascii(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    let mut folded = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_ascii() {
+            true => folded.push(c),
+            false => folded.extend(c.to_lowercase()),
+        }
+    }
+    folded
+}

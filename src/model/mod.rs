@@ -1,0 +1,40 @@
+//! Plain types of the field. Parsing is validation: whoever holds an [`Email`] holds a good one.
+//!
+//! [`Event`] and [`Ticket`] serialise to the shape that clients see.
+
+/// A set of names in the database and on the wire, one for each variant.
+macro_rules! names {
+    ($(#[$doc:meta])* $type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $type {
+            $(#[serde(rename = $name)] $variant),+
+        }
+
+        impl $type {
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($name => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+mod email;
+mod event;
+mod key;
+mod ledger;
+mod ticket;
+mod time;
+
+pub use email::Email;
+pub use event::{
+    Event, EventName, EventStatus, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent, SPOTS_MAX, Sale,
+};
+pub use key::IdempotencyKey;
+pub use ledger::LedgerKind;
+pub use ticket::{CancelReason, OwnTicket, Ticket, TicketId, TicketRecord, TicketStatus};
+pub use time::Timestamp;

@@ -1,0 +1,155 @@
+//! What is sold to somebody.
+
+use serde::{Deserialize, Serialize};
+use uuid::{NoContext, Uuid};
+
+use super::Timestamp;
+
+/// The holder's secret: 74 random bits behind the time (UUIDv7, RFC 9562). The time in front lets
+/// new tickets land side by side in the index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TicketId(String);
+
+impl TicketId {
+    pub fn new(now: Timestamp) -> TicketId {
+        let ms = now.0.max(0) as u64;
+        let moment =
+            uuid::Timestamp::from_unix(NoContext, ms / 1_000, (ms % 1_000) as u32 * 1_000_000);
+        TicketId(Uuid::new_v7(moment).hyphenated().to_string())
+    }
+
+    /// Takes the hyphenated form in either case.
+    pub fn parse(text: &str) -> Option<TicketId> {
+        let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
+        Some(TicketId(id.hyphenated().to_string()))
+    }
+
+    /// For a value that the store has written itself.
+    pub(crate) fn stored(text: String) -> TicketId {
+        TicketId(text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+names!(
+    /// `reserved` -> `confirmed` | `cancelled`; `confirmed` -> `cancelled`. Nothing else, ever.
+    TicketStatus { Reserved = "reserved", Confirmed = "confirmed", Cancelled = "cancelled" }
+);
+names!(
+    CancelReason { Expired = "expired", Holder = "holder", Organizer = "organizer" }
+);
+#[derive(Clone, Debug)]
+pub struct OwnTicket {
+    pub seq: i64,
+    pub ticket_id: TicketId,
+    pub status: TicketStatus,
+    pub expires_at: Timestamp,
+}
+
+impl OwnTicket {
+    pub fn is_expired_hold(&self, now: Timestamp) -> bool {
+        is_expired_hold(self.status, self.expires_at, now)
+    }
+}
+
+/// A hold is live if and only if `now < expires_at`.
+fn is_expired_hold(status: TicketStatus, expires_at: Timestamp, now: Timestamp) -> bool {
+    status == TicketStatus::Reserved && now >= expires_at
+}
+
+/// A ticket as clients see it at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ticket {
+    pub ticket_id: TicketId,
+    pub event_id: i64,
+    pub email: String,
+    pub status: TicketStatus,
+    pub created_at: Timestamp,
+    /// Only while reserved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<CancelReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked_in_at: Option<Timestamp>,
+}
+
+impl Ticket {
+    pub fn reserved(
+        ticket_id: TicketId,
+        event_id: i64,
+        email: String,
+        created_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Ticket {
+        Ticket {
+            ticket_id,
+            event_id,
+            email,
+            status: TicketStatus::Reserved,
+            created_at,
+            expires_at: Some(expires_at),
+            confirmed_at: None,
+            cancelled_at: None,
+            cancel_reason: None,
+            checked_in_at: None,
+        }
+    }
+}
+
+/// A ticket as it is stored. The hold's end stays on record after the hold.
+#[derive(Clone, Debug)]
+pub struct TicketRecord {
+    pub seq: i64,
+    pub ticket_id: TicketId,
+    pub event_id: i64,
+    pub email: String,
+    pub status: TicketStatus,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub confirmed_at: Option<Timestamp>,
+    pub cancelled_at: Option<Timestamp>,
+    pub cancel_reason: Option<CancelReason>,
+    pub checked_in_at: Option<Timestamp>,
+}
+
+impl TicketRecord {
+    pub fn is_expired_hold(&self, now: Timestamp) -> bool {
+        is_expired_hold(self.status, self.expires_at, now)
+    }
+
+    /// The ticket as it was when it was sold: what a repeated registration is answered.
+    pub fn when_reserved(&self) -> Ticket {
+        let (id, email) = (self.ticket_id.clone(), self.email.clone());
+        Ticket::reserved(id, self.event_id, email, self.created_at, self.expires_at)
+    }
+
+    /// The ticket at `now`. An expired hold is gone at its end, whoever has swept it or not.
+    pub fn at(&self, now: Timestamp) -> Ticket {
+        if self.is_expired_hold(now) {
+            return Ticket {
+                status: TicketStatus::Cancelled,
+                expires_at: None,
+                cancelled_at: Some(self.expires_at),
+                cancel_reason: Some(CancelReason::Expired),
+                ..self.when_reserved()
+            };
+        }
+        Ticket {
+            status: self.status,
+            expires_at: (self.status == TicketStatus::Reserved).then_some(self.expires_at),
+            confirmed_at: self.confirmed_at,
+            cancelled_at: self.cancelled_at,
+            cancel_reason: self.cancel_reason,
+            checked_in_at: self.checked_in_at,
+            ..self.when_reserved()
+        }
+    }
+}
