@@ -6,38 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use log::LevelFilter;
 
 use crate::http::{Cidr, RateLimit};
 use crate::store::Durability;
-
-#[derive(Parser, Debug)]
-#[command(
-    name = "lastseat",
-    version,
-    about = "Event registration and ticketing that sells the last seat exactly once.",
-    long_about = "Event registration and ticketing that sells the last seat exactly once.\n\n\
-        Without a command it serves: on 127.0.0.1:8080, with the database events.db in the \
-        current folder, which it creates. Stop it with Ctrl-C or SIGTERM.",
-    after_help = "Durations are written 500ms, 10s, 5m or 1h. A flag beats its variable.\n\n\
-        Try it:\n  \
-        curl -H 'X-Role: organizer' -d '{\"name\":\"Concert\",\"total_spots\":5}' localhost:8080/events\n  \
-        curl -H 'X-Role: user' -d '{\"email\":\"ada@example.com\"}' localhost:8080/events/1/register",
-    args_conflicts_with_subcommands = true
-)]
-pub struct Cli {
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    #[command(flatten)]
-    pub config: Config,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum Command {
-    /// Run the server (what lastseat does without a command)
-    Serve(Config),
-}
 
 /// Everything the server can be told. Ranges are checked here and nowhere else.
 #[derive(Args, Clone, Debug)]

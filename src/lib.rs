@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! main        command line -> run; exit codes
+//! command     what can be typed, one file a command
 //! config      flags and variables -> one validated Config
 //! server      starts and stops the parts
 //! reaper      sweeps expired holds, checkpoints the WAL
@@ -32,6 +33,7 @@
 
 pub mod box_office;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod error;
 pub mod http;

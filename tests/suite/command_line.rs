@@ -304,3 +304,15 @@ fn standard_output_has_the_one_line_only() {
     assert!(server.wait(PATIENCE).success());
     assert_eq!(server.more_stdout(), [""; 0]);
 }
+
+#[test]
+fn a_shell_is_given_its_completions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let run = run(&["completions", shell], &[]);
+        assert!(run.status.success(), "{run:?}");
+        for word in ["serve", "trusted-proxy", "completions"] {
+            assert!(run.stdout.contains(word), "{shell} is not told of {word}");
+        }
+    }
+    assert_usage_error(&self::run(&["completions", "dos"], &[]), "dos");
+}

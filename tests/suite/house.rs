@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// From the ground up. Rooms of one floor may use each other.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["model", "error", "clock"],
     &["logging"],
     &["store"],
@@ -12,6 +12,7 @@ const FLOORS: [&[&str]; 7] = [
     &["http"],
     &["config", "reaper"],
     &["server"],
+    &["command"],
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -1,0 +1,78 @@
+//! What can be typed: the command line, one file a command.
+
+mod completions;
+mod serve;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use completions::Completions;
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "lastseat",
+    version,
+    about = "Event registration and ticketing that sells the last seat exactly once.",
+    long_about = "Event registration and ticketing that sells the last seat exactly once.\n\n\
+        Without a command it serves: on 127.0.0.1:8080, with the database events.db in the \
+        current folder, which it creates. Stop it with Ctrl-C or SIGTERM.",
+    after_help = "Durations are written 500ms, 10s, 5m or 1h. A flag beats its variable.\n\n\
+        Try it:\n  \
+        curl -H 'X-Role: organizer' -d '{\"name\":\"Concert\",\"total_spots\":5}' localhost:8080/events\n  \
+        curl -H 'X-Role: user' -d '{\"email\":\"ada@example.com\"}' localhost:8080/events/1/register\n\n\
+        Exit codes: 0 done, or stopped as asked; 1 something went wrong; 2 the command made no sense.",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the server (what lastseat does without a command)
+    Serve(Box<Config>),
+    /// Print a script that completes lastseat's commands and flags in a shell
+    Completions(Completions),
+}
+
+/// Why a command did not do what it was asked, for the person who typed it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It makes no sense.
+    #[error("{0} (see lastseat --help)")]
+    Usage(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Cli {
+    /// Does what the command says, to its end.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match self.command {
+            None => serve::run(&self.config),
+            Some(Command::Serve(config)) => serve::run(&config),
+            Some(Command::Completions(completions)) => completions.run(),
+        }
+    }
+}
+
+/// To standard output. Whoever has stopped reading there (`| head`) is no failure.
+fn print(text: &[u8]) {
+    let _ = std::io::stdout().write_all(text);
+}
+
+impl From<clap::Error> for Failure {
+    /// clap explains in paragraphs; the first says what is wrong.
+    fn from(error: clap::Error) -> Failure {
+        let text = error.to_string();
+        let first = text.split("\n\n").next().unwrap_or(&text);
+        let line: Vec<&str> = first.split_whitespace().collect();
+        Failure::Usage(line.join(" ").trim_start_matches("error: ").to_owned())
+    }
+}
