@@ -9,6 +9,9 @@ use crate::model::Timestamp;
 pub enum Error {
     #[error("there is no such event")]
     EventNotFound,
+    /// Of a change, seen together with what it leaves as it is.
+    #[error("sales_close_at must be after sales_open_at")]
+    SalesWindowInvalid,
     #[error("there is no such ticket")]
     TicketNotFound,
     #[error("the idempotency key was used for something else")]
@@ -24,6 +27,9 @@ pub enum Error {
     /// `next_expiry`: when the next hold may free a spot, if there is one.
     #[error("sold out")]
     SoldOut { next_expiry: Option<Timestamp> },
+    /// `minimum`: the live tickets.
+    #[error("{minimum} spots are taken, so there cannot be fewer")]
+    CapacityBelowCommitted { minimum: i64 },
     #[error("the hold expired at {expired_at}")]
     HoldExpired { expired_at: Timestamp },
     #[error("the ticket is cancelled")]

@@ -19,6 +19,8 @@ mod suite {
     // The HTTP contract: what each call answers.
     mod bodies;
     mod contract_support;
+    mod event_cancel;
+    mod event_change;
     mod event_list;
     mod events;
     mod forwarded;

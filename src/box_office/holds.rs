@@ -4,6 +4,8 @@ use crate::error::Error;
 use crate::model::{LedgerKind, TicketId, Timestamp};
 use crate::store::Tx;
 
+const RELEASED_PER_STEP_MAX: usize = 1_000;
+
 /// Releases up to `limit` expired holds of an event, the longest expired first. Returns how many.
 pub fn release_expired_holds(
     tx: &Tx,
@@ -16,6 +18,16 @@ pub fn release_expired_holds(
         release_hold(tx, now, event_id, *seq, ticket_id)?;
     }
     Ok(expired.len())
+}
+
+/// Releases every expired hold of an event, in steps, so that they are never all in memory.
+pub(super) fn release_all_expired_holds(
+    tx: &Tx,
+    now: Timestamp,
+    event_id: i64,
+) -> Result<(), Error> {
+    while release_expired_holds(tx, now, event_id, RELEASED_PER_STEP_MAX)? > 0 {}
+    Ok(())
 }
 
 pub(super) fn release_hold(

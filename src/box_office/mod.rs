@@ -11,7 +11,7 @@ mod once;
 mod register;
 mod tickets;
 
-pub use events::{create_event, list_events, show_event};
+pub use events::{cancel_event, change_event, create_event, list_events, show_event};
 pub use holds::{events_with_expired_holds, release_expired_holds};
 pub use once::Done;
 pub use register::{Registration, foresee, register};

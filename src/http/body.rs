@@ -70,6 +70,15 @@ impl Members {
         Ok(Some(time))
     }
 
+    /// A time that can be taken away: `Some(None)` for a null.
+    pub fn time_or_null(&mut self, name: &str) -> Result<Option<Option<Timestamp>>, Problem> {
+        if self.0.iter().any(|(n, value)| n == name && value.is_null()) {
+            self.take(name);
+            return Ok(Some(None));
+        }
+        Ok(self.time(name)?.map(Some))
+    }
+
     /// Call it when all that is known has been taken.
     pub fn none_left(self) -> Result<(), Problem> {
         match self.0.first() {

@@ -75,6 +75,8 @@ codes! {
         "This e-mail address holds a live ticket for the event. A hold that expired or was cancelled does not count.";
     SoldOut "sold_out" 409 "Sold out"
         "No spot is free. If next_expiry is not null, a hold ends then, and its spot may come back.";
+    CapacityBelowCommitted "capacity_below_committed" 409 "Capacity below what is committed"
+        "More spots are held or confirmed than the event would have. The member minimum says how many; cancel tickets first, or ask for at least as many spots.";
     HoldExpired "hold_expired" 410 "Hold expired"
         "The spot was held for you until expired_at and is on sale again. Register anew.";
     TicketCancelled "ticket_cancelled" 409 "Ticket cancelled"
@@ -205,6 +207,10 @@ impl From<Error> for Problem {
             Error::AlreadyRegistered => plain(Code::AlreadyRegistered),
             Error::SoldOut { next_expiry } => {
                 plain(Code::SoldOut).member("next_expiry", json!(next_expiry))
+            }
+            Error::SalesWindowInvalid => plain(Code::InvalidRequest),
+            Error::CapacityBelowCommitted { minimum } => {
+                plain(Code::CapacityBelowCommitted).member("minimum", json!(minimum))
             }
             Error::HoldExpired { expired_at } => {
                 plain(Code::HoldExpired).member("expired_at", json!(expired_at))

@@ -48,6 +48,14 @@ const fn get(role: Option<&'static str>, handler: Handler) -> Endpoint {
     }
 }
 
+const fn patch(role: &'static str, handler: Handler) -> Endpoint {
+    Endpoint {
+        method: "PATCH",
+        role: Some(role),
+        handler,
+    }
+}
+
 const fn post(role: &'static str, handler: Handler) -> Endpoint {
     Endpoint {
         method: POST,
@@ -75,7 +83,11 @@ pub const ROUTES: &[Route] = &[
         "/events",
         &[get(None, events::list), post(ORGANIZER, events::create)],
     ),
-    route("/events/{id}", &[get(None, events::show)]),
+    route(
+        "/events/{id}",
+        &[get(None, events::show), patch(ORGANIZER, events::change)],
+    ),
+    route("/events/{id}/cancel", &[post(ORGANIZER, events::cancel)]),
     route("/events/{id}/register", &[post(USER, tickets::register)]),
     route("/tickets/{id}", &[get(Some(USER), tickets::show)]),
     route("/tickets/{id}/confirm", &[post(USER, tickets::confirm)]),

@@ -73,6 +73,7 @@ pub struct Context {
 /// What has been committed, not yet put into words.
 pub enum Committed {
     NewEvent(Done<Event>),
+    Event(Done<Event>),
     Registration(Done<Ticket>),
     Ticket(Done<Ticket>),
     Ready { reaper: &'static str },
@@ -98,6 +99,7 @@ impl Committed {
                     done.replayed,
                 )
             }
+            Committed::Event(done) => (Answer::json(200, &done.value), done.replayed),
             Committed::Ticket(done) => (Answer::json(200, &done.value), done.replayed),
             Committed::Ready { reaper } => (
                 Answer::json(200, &json!({"status": "ready", "reaper": reaper})),

@@ -50,7 +50,8 @@ pub struct NewEvent {
     pub hold_seconds: Option<i64>,
 }
 
-/// An event as clients see it. `available_spots` counts expired holds as free.
+/// An event as clients see it. `available_spots` counts expired holds as free. When the event is
+/// cancelled nobody holds a ticket any more, so it is all of them; `status` says that none is sold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     pub id: i64,
@@ -64,6 +65,49 @@ pub struct Event {
     /// Whole seconds, rounded up, if `--hold` is finer than that.
     pub hold_seconds: i64,
     pub created_at: Timestamp,
+}
+
+/// What an organizer changes; None stays as it is. Of the optional times, `Some(None)` takes one away.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct EventChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<EventName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_spots: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<Option<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sales_open_at: Option<Option<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sales_close_at: Option<Option<Timestamp>>,
+    /// For holds that begin from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_seconds: Option<i64>,
+}
+
+impl EventChange {
+    /// The event as it will be.
+    pub fn applied_to(&self, event: &Event) -> Event {
+        let total_spots = self.total_spots.unwrap_or(event.total_spots);
+        Event {
+            name: match &self.name {
+                Some(name) => name.as_str().to_owned(),
+                None => event.name.clone(),
+            },
+            total_spots,
+            available_spots: event.available_spots + total_spots - event.total_spots,
+            starts_at: self.starts_at.unwrap_or(event.starts_at),
+            sales_open_at: self.sales_open_at.unwrap_or(event.sales_open_at),
+            sales_close_at: self.sales_close_at.unwrap_or(event.sales_close_at),
+            hold_seconds: self.hold_seconds.unwrap_or(event.hold_seconds),
+            ..*event
+        }
+    }
+}
+
+/// Whether tickets can be had at some time: what is open must close later.
+pub fn is_sales_window(open: Option<Timestamp>, close: Option<Timestamp>) -> bool {
+    open.zip(close).is_none_or(|(open, close)| open < close)
 }
 
 /// All that decides whether an address gets a spot of an event.

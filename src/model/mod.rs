@@ -32,7 +32,8 @@ mod time;
 
 pub use email::Email;
 pub use event::{
-    Event, EventName, EventStatus, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent, SPOTS_MAX, Sale,
+    Event, EventChange, EventName, EventStatus, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent,
+    SPOTS_MAX, Sale, is_sales_window,
 };
 pub use key::IdempotencyKey;
 pub use ledger::LedgerKind;

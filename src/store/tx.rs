@@ -85,6 +85,40 @@ impl<'c> Tx<'c> {
         Ok(())
     }
 
+    /// Writes an event as it will be, with `spots` more than it has; None keeps how long it holds.
+    pub fn event_update(
+        &self,
+        event: &Event,
+        spots: i64,
+        hold_ms: Option<i64>,
+    ) -> Result<(), Error> {
+        self.execute(
+            include_str!("../../sql/event_update.sql"),
+            params![
+                event.name,
+                spots,
+                event.starts_at,
+                event.sales_open_at,
+                event.sales_close_at,
+                hold_ms,
+                event.id
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub fn event_cancel(&self, id: i64) -> Result<(), Error> {
+        let sql = include_str!("../../sql/event_cancel.sql");
+        self.execute(sql, params![id])?;
+        Ok(())
+    }
+
+    /// Cancels all live tickets of an event; returns how many.
+    pub fn ticket_cancel_all(&self, event_id: i64, now: Timestamp) -> Result<usize, Error> {
+        let sql = include_str!("../../sql/ticket_cancel_all.sql");
+        self.execute(sql, params![now, event_id])
+    }
+
     /// Returns the new ticket's seq.
     pub fn ticket_insert(
         &self,
@@ -195,6 +229,12 @@ impl<'c> Tx<'c> {
             ],
         )?;
         Ok(())
+    }
+
+    /// One row for each live ticket of an event, as cancelled; returns how many.
+    pub fn ledger_insert_cancelled(&self, now: Timestamp, event_id: i64) -> Result<usize, Error> {
+        let sql = include_str!("../../sql/ledger_insert_cancelled.sql");
+        self.execute(sql, params![now, event_id])
     }
 
     pub fn readiness_touch(&self, now: Timestamp) -> Result<(), Error> {

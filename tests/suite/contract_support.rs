@@ -80,6 +80,27 @@ pub fn sell(server: &Server, event: i64, email: &str) -> String {
     response.text("ticket_id")
 }
 
+/// A PATCH by the organizer.
+#[track_caller]
+pub fn change_event(server: &Server, event: i64, body: &str) -> Response {
+    let path = format!("/events/{event}");
+    send(server, "PATCH", &path, &[ORGANIZER, JSON], Some(body))
+}
+
+#[track_caller]
+pub fn cancel_event(server: &Server, event: i64) -> Response {
+    server.post(&format!("/events/{event}/cancel"), "organizer", "")
+}
+
+/// The kinds of an event's ledger rows in order, with what each did to the available spots.
+pub fn ledger(server: &Server, event: i64) -> Vec<(String, i64)> {
+    let db = server.db();
+    let sql = "SELECT kind, spots FROM ledger WHERE event_id = ?1 ORDER BY seq";
+    let mut statement = db.prepare(sql).unwrap();
+    let rows = statement.query_map([event], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
 pub fn get_ticket(server: &Server, ticket_id: &str) -> Value {
     let response = server.get(&format!("/tickets/{ticket_id}"));
     response.expect_status(200).json()

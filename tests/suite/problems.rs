@@ -2,17 +2,18 @@
 //! that `type` names.
 
 use super::contract_support::{
-    JSON, NO_TICKET, ORGANIZER, USER, assert_harmless, assert_problem, frozen, media_type,
-    register_with_key, sell, send, unlimited,
+    JSON, NO_TICKET, ORGANIZER, USER, assert_harmless, assert_problem, change_event, frozen,
+    media_type, register_with_key, sell, send, unlimited,
 };
 use crate::support::{Client, Response, Server, fresh_source};
 use std::collections::BTreeMap;
 
 /// Every code that this version can answer with.
-const CODES: [&str; 26] = [
+const CODES: [&str; 27] = [
     "already_registered",
     "bad_request",
     "body_too_large",
+    "capacity_below_committed",
     "email_mismatch",
     "event_cancelled",
     "event_not_found",
@@ -168,6 +169,11 @@ fn refuse_sales(server: &Server, advance: impl Fn(i64)) -> Vec<(u16, &'static st
         ),
         (409, "sold_out", server.register(event, "bob@example.com")),
         (409, "email_mismatch", confirm(&ticket, other)),
+        (
+            409,
+            "capacity_below_committed",
+            shrink_to_one(server, create),
+        ),
     ];
     advance(300_000);
     refusals.push((410, "hold_expired", confirm(&ticket, "{}")));
@@ -184,6 +190,16 @@ fn refuse_sales(server: &Server, advance: impl Fn(i64)) -> Vec<(u16, &'static st
         server.register(event, "eve@example.com"),
     ));
     refusals
+}
+
+/// An event of two sold tickets cannot become one of a single spot.
+fn shrink_to_one(server: &Server, create: impl Fn(&str) -> i64) -> Response {
+    let event = create("");
+    change_event(server, event, r#"{"total_spots":2}"#).expect_status(200);
+    for email in ["ada@example.com", "bob@example.com"] {
+        sell(server, event, email);
+    }
+    change_event(server, event, r#"{"total_spots":1}"#)
 }
 
 #[test]

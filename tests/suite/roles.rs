@@ -10,6 +10,8 @@ const BUYER: &str = r#"{"email":"ada@example.com"}"#;
 fn guarded_calls() -> Vec<(&'static str, String, Option<&'static str>, &'static str)> {
     vec![
         ("POST", "/events".to_owned(), Some(EVENT), "organizer"),
+        ("PATCH", "/events/1".to_owned(), Some("{}"), "organizer"),
+        ("POST", "/events/1/cancel".to_owned(), None, "organizer"),
         ("POST", "/events/1/register".to_owned(), Some(BUYER), "user"),
         ("GET", format!("/tickets/{NO_TICKET}"), None, "user"),
         (

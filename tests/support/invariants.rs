@@ -28,6 +28,8 @@ fn check_events(db: &Connection) -> Result<Vec<String>> {
     let sql = "
         SELECT id, total_spots, available_spots,
                (SELECT coalesce(sum(spots), 0) FROM ledger WHERE event_id = events.id),
+               (SELECT coalesce(sum(spots), 0) FROM ledger
+                WHERE event_id = events.id AND kind IN ('created', 'changed')),
                (SELECT count(*) FROM tickets
                 WHERE event_id = events.id AND status <> 'cancelled')
         FROM events";
@@ -36,11 +38,11 @@ fn check_events(db: &Connection) -> Result<Vec<String>> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (id, total, available): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let (ledger_sum, live): (i64, i64) = (row.get(3)?, row.get(4)?);
-        if ledger_sum != available || available != total - live {
+        let (ledger_sum, capacity, live): (i64, i64, i64) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        if ledger_sum != available || available != total - live || capacity != total {
             broken.push(format!(
                 "event {id}: available_spots {available}, ledger {ledger_sum}, \
-                 {total} spots less {live} live tickets"
+                 {total} spots (ledger {capacity}) less {live} live tickets"
             ));
         }
     }
@@ -50,11 +52,11 @@ fn check_events(db: &Connection) -> Result<Vec<String>> {
 /// The sum of the ledger after each of its rows: not one moment may have oversold.
 fn check_running_sums(db: &Connection) -> Result<Vec<String>> {
     let sql = "
-        SELECT seq, event_id, running, total_spots
-        FROM (SELECT seq, event_id, sum(spots) OVER
-                     (PARTITION BY event_id ORDER BY seq) AS running FROM ledger)
-        JOIN events ON events.id = event_id
-        WHERE running NOT BETWEEN 0 AND total_spots";
+        SELECT seq, event_id, running, capacity
+        FROM (SELECT seq, event_id, sum(spots) OVER life AS running,
+                     sum(iif(kind IN ('created', 'changed'), spots, 0)) OVER life AS capacity
+              FROM ledger WINDOW life AS (PARTITION BY event_id ORDER BY seq))
+        WHERE running NOT BETWEEN 0 AND capacity";
     let mut statement = db.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         let (seq, event): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -76,8 +78,10 @@ fn check_tickets(db: &Connection) -> Result<Vec<String>> {
         GROUP BY tickets.seq
         HAVING coalesce(status || ':' || life || ':' || balance, '') NOT IN
                ('reserved:reserved:-1', 'confirmed:reserved confirmed:-1',
+                'confirmed:reserved confirmed checked_in:-1',
                 'cancelled:reserved expired:0', 'cancelled:reserved cancelled:0',
-                'cancelled:reserved confirmed cancelled:0')";
+                'cancelled:reserved confirmed cancelled:0',
+                'cancelled:reserved confirmed checked_in cancelled:0')";
     let mut statement = db.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         let (ticket, status): (String, String) = (row.get(0)?, row.get(1)?);

@@ -1,18 +1,22 @@
-//! Events: put on sale, shown, listed.
+//! Events: put on sale, shown, listed, changed, cancelled.
 
 use super::{Handled, commit, event_id, idempotency_key};
 use crate::box_office;
+use crate::error::Error;
 use crate::http::answer::Answer;
 use crate::http::body::{Members, invalid, required};
 use crate::http::page::Page;
+use crate::http::problem::Problem;
 use crate::http::routes::{Call, Outcome};
 use crate::http::worker::{Committed, Context};
-use crate::model::{EventName, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent, SPOTS_MAX};
+use crate::model::{
+    EventChange, EventName, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent, SPOTS_MAX,
+    is_sales_window,
+};
 
 pub fn create(context: &Context, call: &Call) -> Handled {
     let mut members = Members::parse(call.head, call.body)?;
-    let name = required(members.text("name")?, "name")?;
-    let name = EventName::parse(&name).map_err(|why| invalid("name", why))?;
+    let name = required(name(&mut members)?, "name")?;
     let total_spots = members.integer("total_spots", 1, SPOTS_MAX)?;
     let new = NewEvent {
         name,
@@ -23,10 +27,8 @@ pub fn create(context: &Context, call: &Call) -> Handled {
         hold_seconds: members.integer("hold_seconds", HOLD_SECONDS_MIN, HOLD_SECONDS_MAX)?,
     };
     members.none_left()?;
-    if let (Some(open), Some(close)) = (new.sales_open_at, new.sales_close_at)
-        && close <= open
-    {
-        return Err(invalid("sales_close_at", "must be after sales_open_at"));
+    if !is_sales_window(new.sales_open_at, new.sales_close_at) {
+        return Err(Error::SalesWindowInvalid.into());
     }
     let key = idempotency_key(call.head, None)?;
     let hold_ms = context.shared.hold_ms_default;
@@ -61,4 +63,38 @@ pub fn show(context: &Context, call: &Call) -> Handled {
         .db
         .read_one(|tx| box_office::show_event(tx, now, id))?;
     Ok(Outcome::Answer(Answer::json(200, &event)))
+}
+
+pub fn change(_: &Context, call: &Call) -> Handled {
+    let mut members = Members::parse(call.head, call.body)?;
+    let change = EventChange {
+        name: name(&mut members)?,
+        total_spots: members.integer("total_spots", 1, SPOTS_MAX)?,
+        starts_at: members.time_or_null("starts_at")?,
+        sales_open_at: members.time_or_null("sales_open_at")?,
+        sales_close_at: members.time_or_null("sales_close_at")?,
+        hold_seconds: members.integer("hold_seconds", HOLD_SECONDS_MIN, HOLD_SECONDS_MAX)?,
+    };
+    members.none_left()?;
+    let window = (change.sales_open_at, change.sales_close_at);
+    if !is_sales_window(window.0.flatten(), window.1.flatten()) {
+        return Err(Error::SalesWindowInvalid.into());
+    }
+    let key = idempotency_key(call.head, None)?;
+    let id = event_id(call.id)?;
+    commit(move |tx, now| {
+        box_office::change_event(tx, now, id, &change, key.as_ref()).map(Committed::Event)
+    })
+}
+
+pub fn cancel(_: &Context, call: &Call) -> Handled {
+    Members::parse_optional(call.head, call.body)?.none_left()?;
+    let key = idempotency_key(call.head, None)?;
+    let id = event_id(call.id)?;
+    commit(move |tx, now| box_office::cancel_event(tx, now, id, key.as_ref()).map(Committed::Event))
+}
+
+fn name(members: &mut Members) -> Result<Option<EventName>, Problem> {
+    let name = members.text("name")?.map(|text| EventName::parse(&text));
+    name.transpose().map_err(|why| invalid("name", why))
 }
