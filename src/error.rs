@@ -3,7 +3,7 @@
 //! A *refusal* is a decision: the rules say no, and what the transaction did until then (at most
 //! releasing expired holds) stays. A *failure* is not: its work is undone.
 
-use crate::model::Timestamp;
+use crate::model::{TicketStatus, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
@@ -36,6 +36,10 @@ pub enum Error {
     TicketCancelled,
     #[error("the ticket belongs to another address")]
     EmailMismatch,
+    #[error("the ticket is {}, not confirmed", status.as_str())]
+    NotConfirmed { status: TicketStatus },
+    #[error("the ticket was used to come in at {checked_in_at}")]
+    AlreadyCheckedIn { checked_in_at: Timestamp },
     /// The commit queue is full. Nothing was done.
     #[error("the commit queue is full")]
     Overloaded,

@@ -18,6 +18,7 @@ mod suite {
 
     // The HTTP contract: what each call answers.
     mod bodies;
+    mod check_in;
     mod contract_support;
     mod event_cancel;
     mod event_change;
@@ -35,6 +36,7 @@ mod suite {
     mod roles;
     mod routes;
     mod sold_out;
+    mod ticket_cancel;
     mod tickets;
 
     // The program around it: its flags, its file, its log, its housekeeping.

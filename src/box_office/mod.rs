@@ -15,7 +15,7 @@ pub use events::{cancel_event, change_event, create_event, list_events, show_eve
 pub use holds::{events_with_expired_holds, release_expired_holds};
 pub use once::Done;
 pub use register::{Registration, foresee, register};
-pub use tickets::{Confirmation, confirm, show_ticket};
+pub use tickets::{TicketRequest, cancel_ticket, check_in, confirm, show_ticket};
 
 use crate::error::Error;
 use crate::model::Timestamp;

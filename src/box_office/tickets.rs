@@ -1,4 +1,4 @@
-//! A ticket after the sale: shown, confirmed.
+//! A ticket after the sale: shown, confirmed, cancelled, used to come in.
 
 use super::once::{Done, once};
 use crate::error::Error;
@@ -8,9 +8,9 @@ use crate::model::{
 };
 use crate::store::Tx;
 
-/// What a holder asks for. An address that is given must be the ticket's.
+/// What is asked of a ticket. An address that is given must be the ticket's.
 #[derive(Clone, Debug)]
-pub struct Confirmation {
+pub struct TicketRequest {
     pub ticket_id: TicketId,
     pub email: Option<Email>,
     pub key: Option<IdempotencyKey>,
@@ -25,51 +25,117 @@ pub fn show_ticket(tx: &Tx, now: Timestamp, ticket_id: &TicketId) -> Result<Tick
 ///
 /// Errors, in this order: `TicketNotFound`, `IdempotencyKeyReused`, (a replay,) `HoldExpired`,
 /// `TicketCancelled`, `EmailMismatch`.
-pub fn confirm(tx: &Tx, now: Timestamp, asked: &Confirmation) -> Result<Done<Ticket>, Error> {
+pub fn confirm(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<Ticket>, Error> {
+    change(tx, now, "confirm", asked, |ticket, shown| {
+        if shown.cancel_reason == Some(CancelReason::Expired) {
+            return Err(Error::HoldExpired {
+                expired_at: ticket.expires_at,
+            });
+        }
+        if shown.status == TicketStatus::Cancelled {
+            return Err(Error::TicketCancelled);
+        }
+        check_email(asked, ticket)?;
+        if shown.status == TicketStatus::Confirmed {
+            return Ok(());
+        }
+        acted(tx.ticket_confirm(ticket.seq, now)?)?;
+        record(tx, now, ticket, LedgerKind::Confirmed, 0)
+    })
+}
+
+/// Gives a live ticket back; its spot is on sale at once. A cancelled ticket stays as it is,
+/// whoever cancelled it, and so does an expired hold.
+///
+/// Errors, in this order: `TicketNotFound`, `IdempotencyKeyReused`, (a replay,) `EmailMismatch`,
+/// `AlreadyCheckedIn`.
+pub fn cancel_ticket(
+    tx: &Tx,
+    now: Timestamp,
+    asked: &TicketRequest,
+) -> Result<Done<Ticket>, Error> {
+    change(tx, now, "cancel", asked, |ticket, shown| {
+        check_email(asked, ticket)?;
+        if shown.status == TicketStatus::Cancelled {
+            return Ok(());
+        }
+        check_not_in(ticket)?;
+        acted(tx.ticket_cancel(ticket.seq, now)?)?;
+        tx.event_return_spots(ticket.event_id, 1)?;
+        record(tx, now, ticket, LedgerKind::Cancelled, 1)
+    })
+}
+
+/// Lets the holder of a confirmed ticket in, once: doing it again is an error, unless it is a replay.
+///
+/// Errors, in this order: `TicketNotFound`, `IdempotencyKeyReused`, (a replay,) `NotConfirmed`,
+/// `AlreadyCheckedIn`.
+pub fn check_in(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<Ticket>, Error> {
+    change(tx, now, "check_in", asked, |ticket, shown| {
+        if shown.status != TicketStatus::Confirmed {
+            return Err(Error::NotConfirmed {
+                status: shown.status,
+            });
+        }
+        check_not_in(ticket)?;
+        acted(tx.ticket_check_in(ticket.seq, now)?)?;
+        record(tx, now, ticket, LedgerKind::CheckedIn, 0)
+    })
+}
+
+/// Finds the ticket, does `act` unless its key says that this has been done, and shows the outcome.
+/// `act` is given the ticket as stored and as it is now.
+fn change(
+    tx: &Tx,
+    now: Timestamp,
+    verb: &str,
+    asked: &TicketRequest,
+    act: impl FnOnce(&TicketRecord, &Ticket) -> Result<(), Error>,
+) -> Result<Done<Ticket>, Error> {
     let ticket = find(tx, &asked.ticket_id)?;
     let email = asked
         .email
         .as_ref()
         .map(|e| e.as_str().to_ascii_lowercase());
-    once(
-        tx,
-        asked.key.as_ref(),
-        ("confirm", &ticket.ticket_id, email),
-        || {
-            let shown = ticket.at(now);
-            if shown.cancel_reason == Some(CancelReason::Expired) {
-                return Err(Error::HoldExpired {
-                    expired_at: ticket.expires_at,
-                });
-            }
-            if shown.status == TicketStatus::Cancelled {
-                return Err(Error::TicketCancelled);
-            }
-            if asked
-                .email
-                .as_ref()
-                .is_some_and(|email| !email.is(&ticket.email))
-            {
-                return Err(Error::EmailMismatch);
-            }
-            if shown.status == TicketStatus::Confirmed {
-                return Ok(shown);
-            }
-            if !tx.ticket_confirm(ticket.seq, now)? {
-                return Err(Error::Internal("the hold was not live after all".into()));
-            }
-            tx.ledger_insert(
-                now,
-                ticket.event_id,
-                Some(&ticket.ticket_id),
-                LedgerKind::Confirmed,
-                0,
-            )?;
-            Ok(find(tx, &ticket.ticket_id)?.at(now))
-        },
-    )
+    let request = (verb, &ticket.ticket_id, email);
+    once(tx, asked.key.as_ref(), request, || {
+        act(&ticket, &ticket.at(now))?;
+        show_ticket(tx, now, &ticket.ticket_id)
+    })
 }
 
 fn find(tx: &Tx, ticket_id: &TicketId) -> Result<TicketRecord, Error> {
     tx.ticket_find(ticket_id)?.ok_or(Error::TicketNotFound)
+}
+
+fn check_email(asked: &TicketRequest, ticket: &TicketRecord) -> Result<(), Error> {
+    match &asked.email {
+        Some(email) if !email.is(&ticket.email) => Err(Error::EmailMismatch),
+        _ => Ok(()),
+    }
+}
+
+fn check_not_in(ticket: &TicketRecord) -> Result<(), Error> {
+    match ticket.checked_in_at {
+        Some(checked_in_at) => Err(Error::AlreadyCheckedIn { checked_in_at }),
+        None => Ok(()),
+    }
+}
+
+/// The statement's own condition agrees with what was decided.
+fn acted(did: bool) -> Result<(), Error> {
+    match did {
+        true => Ok(()),
+        false => Err(Error::Internal("the ticket was not what it seemed".into())),
+    }
+}
+
+fn record(
+    tx: &Tx,
+    now: Timestamp,
+    ticket: &TicketRecord,
+    kind: LedgerKind,
+    spots: i64,
+) -> Result<(), Error> {
+    tx.ledger_insert(now, ticket.event_id, Some(&ticket.ticket_id), kind, spots)
 }

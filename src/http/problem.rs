@@ -83,6 +83,10 @@ codes! {
         "The ticket has been cancelled, and that is final.";
     EmailMismatch "email_mismatch" 409 "E-mail mismatch"
         "The e-mail address that was given is not the ticket's.";
+    NotConfirmed "not_confirmed" 409 "Not confirmed"
+        "Only a confirmed ticket lets its holder in. The member ticket_status says what it is instead.";
+    AlreadyCheckedIn "already_checked_in" 409 "Already checked in"
+        "The ticket's holder came in at checked_in_at. A ticket lets in once, and cannot be given back after that.";
     Overloaded "overloaded" 503 "Overloaded"
         "More requests wait for the disk than can be kept. Nothing was sold; retry with the same Idempotency-Key.";
     StorageUnavailable "storage_unavailable" 503 "Storage unavailable"
@@ -217,6 +221,12 @@ impl From<Error> for Problem {
             }
             Error::TicketCancelled => plain(Code::TicketCancelled),
             Error::EmailMismatch => plain(Code::EmailMismatch),
+            Error::NotConfirmed { status } => {
+                plain(Code::NotConfirmed).member("ticket_status", json!(status))
+            }
+            Error::AlreadyCheckedIn { checked_in_at } => {
+                plain(Code::AlreadyCheckedIn).member("checked_in_at", json!(checked_in_at))
+            }
             Error::Overloaded => retry(
                 Code::Overloaded,
                 "too many requests wait for the disk; nothing was sold",

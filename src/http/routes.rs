@@ -91,6 +91,11 @@ pub const ROUTES: &[Route] = &[
     route("/events/{id}/register", &[post(USER, tickets::register)]),
     route("/tickets/{id}", &[get(Some(USER), tickets::show)]),
     route("/tickets/{id}/confirm", &[post(USER, tickets::confirm)]),
+    route("/tickets/{id}/cancel", &[post(USER, tickets::cancel)]),
+    route(
+        "/tickets/{id}/check-in",
+        &[post(ORGANIZER, tickets::check_in)],
+    ),
     route("/problems/{id}", &[get(None, service::show_problem)]),
     Route {
         path: "/healthz",

@@ -157,6 +157,18 @@ impl<'c> Tx<'c> {
         Ok(self.execute(sql, params![now, seq])? == 1)
     }
 
+    /// False: it was no live ticket, or its holder has come in.
+    pub fn ticket_cancel(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
+        let sql = include_str!("../../sql/ticket_cancel.sql");
+        Ok(self.execute(sql, params![now, seq])? == 1)
+    }
+
+    /// False: it was not confirmed, or its holder has come in before.
+    pub fn ticket_check_in(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
+        let sql = include_str!("../../sql/ticket_check_in.sql");
+        Ok(self.execute(sql, params![now, seq])? == 1)
+    }
+
     /// False: it was not an expired hold.
     pub fn ticket_expire(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
         let sql = include_str!("../../sql/ticket_expire.sql");

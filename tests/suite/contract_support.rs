@@ -92,6 +92,25 @@ pub fn cancel_event(server: &Server, event: i64) -> Response {
     server.post(&format!("/events/{event}/cancel"), "organizer", "")
 }
 
+/// By its holder.
+#[track_caller]
+pub fn cancel_ticket(server: &Server, ticket: &str) -> Response {
+    server.post(&format!("/tickets/{ticket}/cancel"), "user", "")
+}
+
+#[track_caller]
+pub fn check_in(server: &Server, ticket: &str) -> Response {
+    server.post(&format!("/tickets/{ticket}/check-in"), "organizer", "")
+}
+
+/// Sells a ticket, confirms it and returns its id.
+#[track_caller]
+pub fn sell_for_good(server: &Server, event: i64, email: &str) -> String {
+    let ticket = sell(server, event, email);
+    server.confirm(&ticket).expect_status(200);
+    ticket
+}
+
 /// The kinds of an event's ledger rows in order, with what each did to the available spots.
 pub fn ledger(server: &Server, event: i64) -> Vec<(String, i64)> {
     let db = server.db();

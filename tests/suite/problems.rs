@@ -2,14 +2,15 @@
 //! that `type` names.
 
 use super::contract_support::{
-    JSON, NO_TICKET, ORGANIZER, USER, assert_harmless, assert_problem, change_event, frozen,
-    media_type, register_with_key, sell, send, unlimited,
+    JSON, NO_TICKET, ORGANIZER, USER, assert_harmless, assert_problem, cancel_ticket, change_event,
+    check_in, frozen, media_type, register_with_key, sell, send, unlimited,
 };
 use crate::support::{Client, Response, Server, fresh_source};
 use std::collections::BTreeMap;
 
 /// Every code that this version can answer with.
-const CODES: [&str; 27] = [
+const CODES: [&str; 29] = [
+    "already_checked_in",
     "already_registered",
     "bad_request",
     "body_too_large",
@@ -26,6 +27,7 @@ const CODES: [&str; 27] = [
     "invalid_request",
     "length_required",
     "method_not_allowed",
+    "not_confirmed",
     "overloaded",
     "rate_limited",
     "route_not_found",
@@ -175,12 +177,16 @@ fn refuse_sales(server: &Server, advance: impl Fn(i64)) -> Vec<(u16, &'static st
             shrink_to_one(server, create),
         ),
     ];
+    let check_in = |ticket: &str| check_in(server, ticket);
+    refusals.push((409, "not_confirmed", check_in(&ticket)));
+    let guest = sell(server, create(""), "ada@example.com");
+    server.confirm(&guest).expect_status(200);
+    check_in(&guest).expect_status(200);
+    refusals.push((409, "already_checked_in", check_in(&guest)));
     advance(300_000);
     refusals.push((410, "hold_expired", confirm(&ticket, "{}")));
     let second = sell(server, event, "eve@example.com");
-    let sql = "UPDATE tickets SET status = 'cancelled', cancelled_at = 1, cancel_reason = 'holder'
-               WHERE ticket_id = ?";
-    server.db().execute(sql, [&second]).unwrap();
+    cancel_ticket(server, &second).expect_status(200);
     refusals.push((409, "ticket_cancelled", confirm(&second, "{}")));
     let sql = "UPDATE events SET status = 'cancelled' WHERE id = ?";
     server.db().execute(sql, [event]).unwrap();

@@ -20,6 +20,13 @@ fn guarded_calls() -> Vec<(&'static str, String, Option<&'static str>, &'static 
             Some("{}"),
             "user",
         ),
+        ("POST", format!("/tickets/{NO_TICKET}/cancel"), None, "user"),
+        (
+            "POST",
+            format!("/tickets/{NO_TICKET}/check-in"),
+            None,
+            "organizer",
+        ),
     ]
 }
 

@@ -18,6 +18,11 @@ fn routes() -> Vec<(String, &'static [&'static str])> {
             format!("/tickets/{NO_TICKET}/confirm"),
             &["POST", "OPTIONS"],
         ),
+        (format!("/tickets/{NO_TICKET}/cancel"), &["POST", "OPTIONS"]),
+        (
+            format!("/tickets/{NO_TICKET}/check-in"),
+            &["POST", "OPTIONS"],
+        ),
         ("/healthz".to_owned(), &["GET", "HEAD", "OPTIONS"]),
         ("/readyz".to_owned(), &["GET", "HEAD", "OPTIONS"]),
         ("/problems/sold-out".to_owned(), &["GET", "HEAD", "OPTIONS"]),

@@ -1,10 +1,11 @@
-//! Tickets: sold, shown, confirmed.
+//! Tickets: sold, shown, confirmed, cancelled, used to come in.
 
 use super::{Handled, commit, event_id, idempotency_key, ticket_id};
-use crate::box_office::{self, Confirmation, Registration};
+use crate::box_office::{self, Registration, TicketRequest};
 use crate::error::Error;
 use crate::http::answer::Answer;
 use crate::http::body::{Members, invalid, required};
+use crate::http::problem::Problem;
 use crate::http::routes::{Call, Outcome};
 use crate::http::worker::{Committed, Context};
 use crate::model::{Email, TicketId};
@@ -58,18 +59,39 @@ pub fn show(context: &Context, call: &Call) -> Handled {
 }
 
 pub fn confirm(_: &Context, call: &Call) -> Handled {
+    let asked = holders_request(call)?;
+    commit(move |tx, now| box_office::confirm(tx, now, &asked).map(Committed::Ticket))
+}
+
+pub fn cancel(_: &Context, call: &Call) -> Handled {
+    let asked = holders_request(call)?;
+    commit(move |tx, now| box_office::cancel_ticket(tx, now, &asked).map(Committed::Ticket))
+}
+
+pub fn check_in(_: &Context, call: &Call) -> Handled {
+    let members = Members::parse_optional(call.head, call.body)?;
+    let asked = ticket_request(call, members, None)?;
+    commit(move |tx, now| box_office::check_in(tx, now, &asked).map(Committed::Ticket))
+}
+
+/// A holder may add the address, to be safe from using the wrong ticket.
+fn holders_request(call: &Call) -> Result<TicketRequest, Problem> {
     let mut members = Members::parse_optional(call.head, call.body)?;
-    let email = members.text("email")?;
-    let email = email
-        .map(|e| Email::parse(&e))
-        .transpose()
-        .map_err(|why| invalid("email", why))?;
+    let email = members.text("email")?.map(|text| Email::parse(&text));
+    let email = email.transpose().map_err(|why| invalid("email", why))?;
+    ticket_request(call, members, email)
+}
+
+fn ticket_request(
+    call: &Call,
+    members: Members,
+    email: Option<Email>,
+) -> Result<TicketRequest, Problem> {
     members.none_left()?;
     let key = idempotency_key(call.head, None)?;
-    let asked = Confirmation {
+    Ok(TicketRequest {
         ticket_id: ticket_id(call.id)?,
         email,
         key,
-    };
-    commit(move |tx, now| box_office::confirm(tx, now, &asked).map(Committed::Ticket))
+    })
 }
