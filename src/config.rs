@@ -1,15 +1,12 @@
 //! Flags and `LASTSEAT_*` variables, validated into one [`Config`].
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use log::LevelFilter;
 
-use crate::http::{Cidr, RateLimit};
+use crate::http::{Address, Cidr, RateLimit};
 use crate::store::Durability;
 
 /// Everything the server can be told. Ranges are checked here and nowhere else.
@@ -23,7 +20,7 @@ pub struct Config {
         value_name = "ADDRESS",
         allow_hyphen_values = true
     )]
-    pub listen: Listen,
+    pub listen: Address,
 
     /// The database file; created if there is none
     #[arg(
@@ -97,6 +94,14 @@ pub struct Config {
     #[arg(long, env = "LASTSEAT_TRUST_X_ROLE")]
     pub trust_x_role: bool,
 
+    /// One process only: nobody starts the server again should it die
+    #[arg(long, env = "LASTSEAT_NO_KEEPER")]
+    pub no_keeper: bool,
+
+    /// What the keeper tells the server that it starts
+    #[arg(long, env = "LASTSEAT_KEPT", hide = true)]
+    pub kept: Option<Life>,
+
     /// For tests: a folder with the file `clock`; also lets X-Test-Panic cause a panic
     #[arg(long, hide = true, value_name = "DIR")]
     pub test_hooks: Option<PathBuf>,
@@ -105,7 +110,7 @@ pub struct Config {
 impl Config {
     /// What no single flag shows. The message is for the person who typed the command.
     pub fn check(&self) -> Result<(), String> {
-        let Listen::Tcp(address) = &self.listen else {
+        let Address::Tcp(address) = &self.listen else {
             return Ok(());
         };
         if address.ip().is_loopback() || self.trust_x_role {
@@ -126,41 +131,11 @@ impl Config {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Listen {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
-
-impl FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Listen, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                "" => Err("unix: needs a path, as in unix:/run/lastseat.sock".into()),
-                path => Ok(Listen::Unix(path.into())),
-            };
-        }
-        if let Some(port) = text.strip_prefix("localhost:").and_then(|p| p.parse().ok()) {
-            return Ok(Listen::Tcp(SocketAddr::new(
-                IpAddr::V4(Ipv4Addr::LOCALHOST),
-                port,
-            )));
-        }
-        text.parse()
-            .map(Listen::Tcp)
-            .map_err(|_| "expected IP:PORT, as in 127.0.0.1:8080, or unix:/path".into())
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Listen::Tcp(address) => write!(f, "{address}"),
-            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
+/// Whether a server has had a predecessor that listened.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Life {
+    First,
+    Next,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -6,12 +6,13 @@
 //! main        command line -> run; exit codes
 //! command     what can be typed, one file a command
 //! config      flags and variables -> one validated Config
+//! keeper      holds the listening socket, starts the server process again should it die
 //! server      starts and stops the parts
 //! reaper      sweeps expired holds, checkpoints the WAL
 //! http        the only place that knows tiny_http
 //! box_office  what the product does: look, decide, act, in one transaction
 //! store       the only place that knows rusqlite: open, statements, group commit
-//! model error clock logging     the ground floor
+//! model error clock logging signals     the ground floor
 //! ```
 //!
 //! A request's way:
@@ -37,8 +38,10 @@ pub mod command;
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod keeper;
 pub mod logging;
 pub mod model;
 pub mod reaper;
 pub mod server;
+pub mod signals;
 pub mod store;

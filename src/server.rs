@@ -2,26 +2,28 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded, select};
+use crossbeam_channel::{Receiver, select};
 
 use crate::clock::Clock;
-use crate::config::{Config, Listen};
-use crate::http::{Intake, Listening, Settings};
+use crate::config::{Config, Life};
+use crate::http::{Address, Intake, Listening, Settings};
+use crate::keeper;
 use crate::logging;
 use crate::reaper::Reaper;
+use crate::signals;
 use crate::store::{Db, Durable, OpenError};
 
 /// A stop takes 5 seconds at most, the end of the process included.
 const STOP_WITHIN: Duration = Duration::from_millis(4_800);
+/// Clients wait for the next server meanwhile.
+const TAKE_OVER_WITHIN: Duration = Duration::from_millis(2_000);
 
 /// Why the server could not start, for the person who typed the command.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen on {0}: {1}")]
-    Listen(String, String),
     #[error("cannot open the database {0}: {1}")]
     Database(String, OpenError),
     #[error("cannot start: {0}")]
@@ -35,20 +37,21 @@ pub enum StartError {
 pub enum End {
     /// Asked to, and everything received was answered.
     Clean,
-    /// Something was left undone, or the intake died.
+    /// Something was left undone.
     Abandoned,
+    /// Everything received was answered, and another server should take over.
+    TakeOver,
 }
 
 /// Serves until SIGINT or SIGTERM.
 ///
-/// Errors, in this order: `Listen`, `Database` (the file is untouched), `Signals`, `Threads`.
-pub fn run(config: &Config) -> Result<End, StartError> {
+/// Errors, in this order: `Database` (the file is untouched), `Signals`, `Threads`.
+pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     logging::start(config.log_level);
     let clock = match &config.test_hooks {
         Some(folder) if folder.join("clock").exists() => Clock::File(folder.join("clock")),
         _ => Clock::system(),
     };
-    let listening = listen(&config.listen)?;
     // The first to open makes the file and its schema.
     let writer = open(config)?
         .with_large_cache()
@@ -58,7 +61,11 @@ pub fn run(config: &Config) -> Result<End, StartError> {
         .map(|_| open(config))
         .collect::<Result<_, _>>()?;
     let housekeeper = open(config)?;
-    let signals = catch_signals()?;
+    let (stop_by_signal, stops) = signals::stop_requests();
+    if config.kept.is_some() {
+        keeper::obey(stop_by_signal.clone());
+    }
+    signals::catch(stop_by_signal)?;
     let reaper_runs = Arc::new(AtomicBool::new(false));
     let intake = Intake::start(
         listening,
@@ -76,18 +83,21 @@ pub fn run(config: &Config) -> Result<End, StartError> {
         config.sweep,
         reaper_runs,
     )?;
-    announce(config, &intake.url());
+    announce(config);
 
-    let asked = wait_for_end(&signals, intake.died());
-    let deadline = Instant::now() + STOP_WITHIN;
-    exit_at(deadline);
+    let end = wait_for_end(&stops, intake.died());
+    let within = match end {
+        End::TakeOver => TAKE_OVER_WITHIN,
+        _ => STOP_WITHIN,
+    };
+    let deadline = Instant::now() + within;
+    exit_at(deadline, end);
     let done = stop(config, intake, reaper, deadline);
     log::info!("stopped");
     log::logger().flush();
-    Ok(if asked && done {
-        End::Clean
-    } else {
-        End::Abandoned
+    Ok(match (end, done) {
+        (End::Clean, false) => End::Abandoned,
+        (end, _) => end,
     })
 }
 
@@ -102,22 +112,6 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn listen(address: &Listen) -> Result<Listening, StartError> {
-    let listening = match address {
-        Listen::Tcp(address) => Listening::tcp(*address),
-        Listen::Unix(path) => Listening::unix(path),
-    };
-    listening.map_err(|e| {
-        let why = match e.kind() {
-            io::ErrorKind::AddrInUse => {
-                "another program listens there; stop it or give another --listen".to_owned()
-            }
-            _ => format!("{e}; give another --listen"),
-        };
-        StartError::Listen(address.to_string(), why)
-    })
-}
-
 fn open(config: &Config) -> Result<Db, StartError> {
     Db::open(&config.db).map_err(|e| cannot_open(config, e))
 }
@@ -126,49 +120,44 @@ fn cannot_open(config: &Config, why: OpenError) -> StartError {
     StartError::Database(config.db.display().to_string(), why)
 }
 
-/// Sends once for each SIGINT or SIGTERM; the second one ends the program on the spot.
-fn catch_signals() -> Result<Receiver<()>, ctrlc::Error> {
-    let (send, signals) = bounded(1);
-    let count = AtomicUsize::new(0);
-    ctrlc::set_handler(move || {
-        if count.fetch_add(1, Ordering::Relaxed) > 0 {
-            log::warn!("asked twice to stop: stopping at once");
-            std::process::exit(1);
-        }
-        let _ = send.try_send(());
-    })?;
-    Ok(signals)
+/// One line for a person or a script on standard output, once however many servers follow each
+/// other; the log has the rest.
+fn announce(config: &Config) {
+    let url = match &config.listen {
+        Address::Tcp(address) => format!("http://{address}"),
+        unix => unix.to_string(),
+    };
+    if config.kept != Some(Life::Next) {
+        println!("listening on {url} (database {})", config.db.display());
+    }
+    log::info!(address = url.as_str(), workers = config.workers(); "listening");
 }
 
-/// One line for a person or a script on standard output; the log has the rest.
-fn announce(config: &Config, url: &str) {
-    let db = config.db.display();
-    println!("listening on {url} (database {db})");
-    log::info!(address = url, workers = config.workers(); "listening");
-}
-
-/// True if somebody asked for it.
-fn wait_for_end(signals: &Receiver<()>, died: &Receiver<String>) -> bool {
+/// How the server is to end, if nothing comes between.
+fn wait_for_end(stops: &Receiver<()>, died: &Receiver<String>) -> End {
     select! {
-        recv(signals) -> _ => {
+        recv(stops) -> _ => {
             log::info!("stopping");
-            true
+            End::Clean
         }
         recv(died) -> why => {
-            log::error!("the intake died: {}", why.unwrap_or_default());
-            false
+            log::error!("{}: another server should take over", why.unwrap_or_default());
+            End::TakeOver
         }
     }
 }
 
 /// Whatever holds up the stop (a lock of another program, a disk that does not answer): at the
 /// deadline it is left behind.
-fn exit_at(deadline: Instant) {
+fn exit_at(deadline: Instant, end: End) {
     std::thread::spawn(move || {
         std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
         log::error!("the stop took too long: what was left is abandoned, and rolls back by itself");
         log::logger().flush();
-        std::process::exit(1);
+        std::process::exit(match end {
+            End::TakeOver => keeper::TAKE_OVER.into(),
+            _ => 1,
+        });
     });
 }
 

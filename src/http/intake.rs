@@ -2,33 +2,23 @@
 //! pulse.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use tiny_http::Server;
 
 use super::client::Cidr;
 use super::lanes::Lanes;
 use super::limiter::{Limiter, RateLimit};
+use super::listening::Listening;
 use super::pulse::{self, Target};
 use super::sold_out::SoldOut;
 use super::worker::{self, Context, Shared};
 use crate::clock::Clock;
 use crate::store::{CommitQueue, Db, Durable};
-
-const BACKLOG: i32 = 1_024;
-/// A connection that sends nothing for so long is closed, also between two requests.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// A client that takes nothing of an answer for so long is cut off.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const STOP_POLL: Duration = Duration::from_millis(5);
 
@@ -40,81 +30,6 @@ pub struct Settings {
     pub queue_jobs_max: usize,
     pub batch_jobs_max: usize,
     pub test_hooks: bool,
-}
-
-/// A bound socket. Accepted connections inherit its options.
-pub struct Listening {
-    socket: Socket,
-    target: Target,
-}
-
-impl Listening {
-    pub fn tcp(address: SocketAddr) -> io::Result<Listening> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.set_tcp_nodelay(true)?;
-        socket.set_tcp_user_timeout(Some(WRITE_TIMEOUT))?;
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(READ_TIMEOUT))?;
-        socket.set_read_timeout(Some(READ_TIMEOUT))?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let bound = socket.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Listening {
-            socket,
-            target: Target::tcp(bound),
-        })
-    }
-
-    /// Takes over a socket file that nobody listens on any more.
-    pub fn unix(path: &Path) -> io::Result<Listening> {
-        if let Ok(file) = std::fs::symlink_metadata(path) {
-            if !file.file_type().is_socket() {
-                return Err(io::Error::other(
-                    "there is a file at this path that is no socket",
-                ));
-            }
-            match UnixStream::connect(path) {
-                Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
-                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
-                    std::fs::remove_file(path)?
-                }
-                Err(e) => return Err(e),
-            }
-        }
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.bind(&SockAddr::unix(path)?)?;
-        socket.listen(BACKLOG)?;
-        Ok(Listening {
-            socket,
-            target: Target::Unix(path.to_owned()),
-        })
-    }
-
-    fn tiny_listener(&self) -> io::Result<tiny_http::Listener> {
-        let socket = self.socket.try_clone()?;
-        Ok(match self.target {
-            Target::Tcp(_) => TcpListener::from(socket).into(),
-            Target::Unix(_) => UnixListener::from(socket).into(),
-        })
-    }
-
-    /// As a person would type it.
-    pub fn url(&self) -> String {
-        match &self.target {
-            Target::Tcp(_) => match self.socket.local_addr().map(|a| a.as_socket()) {
-                Ok(Some(address)) => format!("http://{address}"),
-                _ => "http://?".into(),
-            },
-            Target::Unix(path) => format!("unix:{}", path.display()),
-        }
-    }
-
-    fn socket_file(&self) -> Option<PathBuf> {
-        match &self.target {
-            Target::Tcp(_) => None,
-            Target::Unix(path) => Some(path.clone()),
-        }
-    }
 }
 
 /// A running intake.
@@ -172,7 +87,7 @@ impl Intake {
         });
         let (ended, workers_ended) = unbounded();
         let workers = start_workers(&shared, readers, &ended)?;
-        let pulse = Some(start_pulse(&listening.target, &shared)?);
+        let pulse = Some(start_pulse(listening.target(), &shared)?);
         Ok(Intake {
             listening,
             shared,
@@ -193,10 +108,6 @@ impl Intake {
         &self.died
     }
 
-    pub fn url(&self) -> String {
-        self.listening.url()
-    }
-
     /// Takes no more connections, answers every request that was received, ends the workers. False
     /// if they have not ended by the deadline.
     pub fn stop(&mut self, deadline: Instant) -> bool {
@@ -205,10 +116,8 @@ impl Intake {
             drop(stop);
             let _ = thread.join();
         }
-        let _ = SockRef::from(&self.listening.socket).shutdown(std::net::Shutdown::Both);
-        if let Some(path) = self.listening.socket_file() {
-            let _ = std::fs::remove_file(path);
-        }
+        self.listening.refuse_more();
+        self.listening.remove_file();
         // Requests that come too late must break off with the process: dropped, they would answer
         // by themselves.
         std::mem::forget(self.shared.clone());
@@ -256,9 +165,9 @@ fn start_workers(
     readers.into_iter().enumerate().map(start).collect()
 }
 
-fn start_pulse(target: &Target, shared: &Arc<Shared>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
+fn start_pulse(target: Target, shared: &Arc<Shared>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = bounded(0);
-    let (target, path) = (target.clone(), shared.pulse_path.clone());
+    let path = shared.pulse_path.clone();
     let thread = std::thread::Builder::new().name("pulse".into());
     Ok((
         stop,

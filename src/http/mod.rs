@@ -10,6 +10,7 @@ mod head;
 mod intake;
 mod lanes;
 mod limiter;
+mod listening;
 mod page;
 mod problem;
 mod pulse;
@@ -18,5 +19,6 @@ mod sold_out;
 mod worker;
 
 pub use client::Cidr;
-pub use intake::{Intake, Listening, Settings};
+pub use intake::{Intake, Settings};
 pub use limiter::RateLimit;
+pub use listening::{Address, Listening};

@@ -7,15 +7,16 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use socket2::SockRef;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 const EVERY: Duration = Duration::from_millis(20);
+/// Somebody accepts, or there is room in the backlog: it takes no time.
+const CONNECTED_WITHIN: Duration = Duration::from_millis(500);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Unanswered at once, at most.
 const BEATS_MAX: usize = 100;
@@ -36,6 +37,31 @@ impl Target {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         };
         Target::Tcp(SocketAddr::new(ip, bound.port()))
+    }
+
+    /// Fails where the backlog is full.
+    fn connect(&self) -> io::Result<Socket> {
+        match self {
+            Target::Tcp(address) => {
+                let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+                // Closing with a reset leaves nothing behind: a thousand pulses would leave a
+                // thousand connections in TIME_WAIT.
+                socket.set_linger(Some(Duration::ZERO))?;
+                socket.connect_timeout(&(*address).into(), CONNECTED_WITHIN)?;
+                Ok(socket)
+            }
+            Target::Unix(path) => {
+                let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+                socket.set_nonblocking(true)?;
+                socket.connect(&SockAddr::unix(path)?)?;
+                Ok(socket)
+            }
+        }
+    }
+
+    /// Connects and goes away.
+    pub fn knock(&self) {
+        let _ = self.connect();
     }
 }
 
@@ -66,36 +92,17 @@ pub fn run(target: &Target, path: &str, stop: &Receiver<()>) {
 
 /// A question that is on its way.
 struct Beat {
-    stream: Stream,
+    socket: Socket,
     sent: Instant,
-}
-
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 impl Beat {
     fn send(target: &Target, request: &[u8]) -> io::Result<Beat> {
-        let stream = match target {
-            Target::Tcp(address) => {
-                let mut stream = TcpStream::connect_timeout(address, ANSWER_WITHIN)?;
-                // Closing with a reset leaves nothing behind: a thousand pulses would leave a
-                // thousand connections in TIME_WAIT.
-                SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-                stream.write_all(request)?;
-                stream.set_nonblocking(true)?;
-                Stream::Tcp(stream)
-            }
-            Target::Unix(path) => {
-                let mut stream = UnixStream::connect(path)?;
-                stream.write_all(request)?;
-                stream.set_nonblocking(true)?;
-                Stream::Unix(stream)
-            }
-        };
+        let mut socket = target.connect()?;
+        socket.write_all(request)?;
+        socket.set_nonblocking(true)?;
         Ok(Beat {
-            stream,
+            socket,
             sent: Instant::now(),
         })
     }
@@ -103,10 +110,7 @@ impl Beat {
     /// Or cut off: either way somebody is there.
     fn is_answered(&self) -> bool {
         let mut byte = [0; 1];
-        let read = match &self.stream {
-            Stream::Tcp(stream) => (&*stream).read(&mut byte),
-            Stream::Unix(stream) => (&*stream).read(&mut byte),
-        };
+        let read = (&self.socket).read(&mut byte);
         !matches!(read, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 }

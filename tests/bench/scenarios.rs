@@ -40,7 +40,7 @@ impl Scenario {
         server: Server,
         run: impl Fn(usize, Duration) -> Seen + 'static,
     ) -> Self {
-        let pid = server.pid();
+        let pid = server.server_pid();
         let run = move |clients, time| {
             let _lives = &server;
             run(clients, time)
@@ -56,7 +56,7 @@ impl Scenario {
 fn target(server: &Server) -> Target {
     Target {
         address: server.addr(),
-        pid: server.pid(),
+        pid: server.server_pid(),
     }
 }
 

@@ -268,7 +268,7 @@ fn a_flood_of_addresses_is_bounded_and_none_gets_in_for_free() {
     let (clock, server) = behind_proxy(&["--rate-limit", "1000/10s"]);
     let mut client = Client::connect_from(fresh_source(), server.addr());
     assert_eq!(ask(&server, fresh_source(), &["203.0.113.7"]), Some(999));
-    let before_kb = resident_kb(server.pid());
+    let before_kb = resident_kb(server.server_pid());
     let strangers =
         |from: u32| (from..from + 3_000).map(|n| IpAddr::from(n.to_be_bytes()).to_string());
     let first = flood(&mut client, strangers(0x0a00_0000));
@@ -278,7 +278,7 @@ fn a_flood_of_addresses_is_bounded_and_none_gets_in_for_free() {
     );
     let second = flood(&mut client, strangers(0x0b00_0000));
     assert_eq!(second, 0, "the table is full");
-    let grown_kb = resident_kb(server.pid()).saturating_sub(before_kb);
+    let grown_kb = resident_kb(server.server_pid()).saturating_sub(before_kb);
     assert!(grown_kb < 64 * 1024, "grew by {grown_kb} kB");
     assert_eq!(
         ask(&server, fresh_source(), &["203.0.113.7"]),

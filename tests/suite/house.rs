@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 /// From the ground up. Rooms of one floor may use each other.
 const FLOORS: [&[&str]; 8] = [
     &["model", "error", "clock"],
-    &["logging"],
+    &["logging", "signals"],
     &["store"],
     &["box_office"],
     &["http"],
     &["config", "reaper"],
-    &["server"],
+    &["server", "keeper"],
     &["command"],
 ];
 

@@ -13,7 +13,7 @@ pub mod stampede;
 pub use client::{Client, Response, fresh_source, request_text};
 pub use clock::FrozenClock;
 pub use invariants::{assert_invariants, check_invariants};
-pub use server::{Server, ServerBuilder, StartFailure};
+pub use server::{Server, ServerBuilder, StartFailure, is_alive, signal};
 
 use std::time::{Duration, Instant};
 

@@ -22,6 +22,7 @@ pub struct ServerBuilder {
     listen: String,
     is_bare: bool,
     current_dir: Option<PathBuf>,
+    has_keeper: bool,
 }
 
 impl ServerBuilder {
@@ -50,6 +51,12 @@ impl ServerBuilder {
     pub fn listen(mut self, listen: &str) -> Self {
         listen.clone_into(&mut self.listen);
         self
+    }
+
+    /// The server alone, in the process that is started.
+    pub fn no_keeper(mut self) -> Self {
+        self.has_keeper = false;
+        self.arg("--no-keeper")
     }
 
     pub fn rate_limit_off(self) -> Self {
@@ -89,6 +96,7 @@ impl ServerBuilder {
                 child: Mutex::new(child),
                 log_path,
                 lines: Mutex::new(lines),
+                has_keeper: self.has_keeper,
                 _folder: folder,
             }),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(StartFailure {
@@ -150,6 +158,7 @@ pub struct Server {
     ready_line: String,
     log_path: PathBuf,
     lines: Mutex<mpsc::Receiver<String>>,
+    has_keeper: bool,
     _folder: TempDir,
 }
 
@@ -168,6 +177,7 @@ impl Server {
             listen: "127.0.0.1:0".to_owned(),
             is_bare: false,
             current_dir: None,
+            has_keeper: true,
         }
     }
 
@@ -192,8 +202,23 @@ impl Server {
         self.lines.lock().unwrap().try_iter().collect()
     }
 
+    /// Of the process that was started: the keeper, unless there is none.
     pub fn pid(&self) -> u32 {
         self.child.lock().unwrap().id()
+    }
+
+    /// Of the process that serves. None while there is none.
+    pub fn try_server_pid(&self) -> Option<u32> {
+        if self.has_keeper {
+            child_of(self.pid())
+        } else {
+            Some(self.pid())
+        }
+    }
+
+    #[track_caller]
+    pub fn server_pid(&self) -> u32 {
+        self.try_server_pid().expect("a process that serves")
     }
 
     /// The database, opened beside the server.
@@ -224,17 +249,19 @@ impl Server {
     }
 
     pub fn signal(&self, name: &str) {
-        // The standard library cannot send signals; the shell can.
-        let kill = format!("kill -{name} {}", self.pid());
-        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
-        assert!(status.success(), "{kill}: {status}");
+        signal(self.pid(), name);
     }
 
-    /// Kills the server as a power cut would (except that the disk's cache survives).
+    /// Kills the server, and the keeper first, as a power cut would (except that the disk's cache
+    /// survives).
     pub fn kill9(&self) {
+        let server = self.try_server_pid();
         let mut child = self.child.lock().unwrap();
         child.kill().expect("kills");
         child.wait().expect("waits");
+        if let Some(server) = server.filter(|_| self.has_keeper) {
+            kill_orphan(server);
+        }
     }
 
     /// Waits for the process to end; panics with the log if it doesn't.
@@ -296,9 +323,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let has_ended = !self.is_running();
+        let server = self.try_server_pid().filter(|_| self.has_keeper && !has_ended);
         if let Ok(child) = self.child.get_mut() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if let Some(server) = server {
+            kill_orphan(server);
         }
         if std::thread::panicking() {
             let log = read_log(&self.log_path);
@@ -307,6 +339,43 @@ impl Drop for Server {
             eprintln!("the server's log ends:\n{}", &log[from.unwrap_or(0)..]);
         }
     }
+}
+
+/// The standard library cannot send signals; the shell can.
+#[track_caller]
+pub fn signal(pid: u32, name: &str) {
+    let kill = format!("kill -{name} {pid}");
+    let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(status.success(), "{kill}: {status}");
+}
+
+/// Kills a process that is not ours to wait for, and waits for its end.
+fn kill_orphan(pid: u32) {
+    let kill = format!("kill -KILL {pid} 2>/dev/null");
+    let _ = Command::new("sh").args(["-c", &kill]).status();
+    assert!(wait_until(PATIENCE, || !is_alive(pid)), "{pid} lives on");
+}
+
+/// A zombie is not alive.
+pub fn is_alive(pid: u32) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
+}
+
+fn child_of(parent: u32) -> Option<u32> {
+    let processes = std::fs::read_dir("/proc").expect("a /proc").flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        let is_child = |(state, of): (String, u32)| of == parent && state != "Z";
+        state_and_parent(*pid).is_some_and(is_child)
+    })
+    .max()
+}
+
+/// From proc_pid_stat(5). The name before them may hold anything but ends with a bracket.
+fn state_and_parent(pid: u32) -> Option<(String, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
 }
 
 /// Reads the child's standard output to its end, on a thread, so that the pipe never fills.
