@@ -23,7 +23,8 @@ use completions::Completions;
         Try it:\n  \
         curl -H 'X-Role: organizer' -d '{\"name\":\"Concert\",\"total_spots\":5}' localhost:8080/events\n  \
         curl -H 'X-Role: user' -d '{\"email\":\"ada@example.com\"}' localhost:8080/events/1/register\n\n\
-        Exit codes: 0 done, or stopped as asked; 1 something went wrong; 2 the command made no sense.",
+        Exit codes: 0 done, or stopped as asked; 1 something went wrong; 2 the command made no sense;\n\
+        75 (only with --no-keeper) start it again.",
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {

@@ -7,6 +7,7 @@
 mod client;
 mod clock;
 mod invariants;
+pub mod sale;
 mod server;
 pub mod stampede;
 

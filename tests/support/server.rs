@@ -324,7 +324,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let has_ended = !self.is_running();
-        let server = self.try_server_pid().filter(|_| self.has_keeper && !has_ended);
+        let server = self
+            .try_server_pid()
+            .filter(|_| self.has_keeper && !has_ended);
         if let Ok(child) = self.child.get_mut() {
             let _ = child.kill();
             let _ = child.wait();
