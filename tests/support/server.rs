@@ -252,16 +252,17 @@ impl Server {
         signal(self.pid(), name);
     }
 
-    /// Kills the server, and the keeper first, as a power cut would (except that the disk's cache
+    /// Kills both processes at one moment, as a power cut would (except that the disk's cache
     /// survives).
     pub fn kill9(&self) {
         let server = self.try_server_pid();
-        let mut child = self.child.lock().unwrap();
-        child.kill().expect("kills");
-        child.wait().expect("waits");
-        if let Some(server) = server.filter(|_| self.has_keeper) {
-            kill_orphan(server);
-        }
+        let pids = [Some(self.pid()), server.filter(|_| self.has_keeper)];
+        let pids: Vec<String> = pids.iter().flatten().map(u32::to_string).collect();
+        let kill = format!("kill -KILL {}", pids.join(" "));
+        let _ = Command::new("sh").args(["-c", &kill]).status();
+        let _ = self.child.lock().unwrap().wait();
+        let gone = || server.is_none_or(|pid| !is_alive(pid));
+        assert!(wait_until(PATIENCE, gone), "{server:?} lives on");
     }
 
     /// Waits for the process to end; panics with the log if it doesn't.
@@ -323,16 +324,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let has_ended = !self.is_running();
-        let server = self
-            .try_server_pid()
-            .filter(|_| self.has_keeper && !has_ended);
-        if let Ok(child) = self.child.get_mut() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        if let Some(server) = server {
-            kill_orphan(server);
+        if self.is_running() {
+            self.kill9();
         }
         if std::thread::panicking() {
             let log = read_log(&self.log_path);
@@ -349,13 +342,6 @@ pub fn signal(pid: u32, name: &str) {
     let kill = format!("kill -{name} {pid}");
     let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
     assert!(status.success(), "{kill}: {status}");
-}
-
-/// Kills a process that is not ours to wait for, and waits for its end.
-fn kill_orphan(pid: u32) {
-    let kill = format!("kill -KILL {pid} 2>/dev/null");
-    let _ = Command::new("sh").args(["-c", &kill]).status();
-    assert!(wait_until(PATIENCE, || !is_alive(pid)), "{pid} lives on");
 }
 
 /// A zombie is not alive.
