@@ -10,6 +10,7 @@
 //! server      starts and stops the parts
 //! reaper      sweeps expired holds, checkpoints the WAL
 //! http        the only place that knows tiny_http
+//! verify      proves from the ledger that a file never oversold
 //! box_office  what the product does: look, decide, act, in one transaction
 //! store       the only place that knows rusqlite: open, statements, group commit
 //! model error clock logging signals     the ground floor
@@ -45,3 +46,4 @@ pub mod reaper;
 pub mod server;
 pub mod signals;
 pub mod store;
+pub mod verify;

@@ -15,6 +15,7 @@ use crate::logging;
 use crate::reaper::Reaper;
 use crate::signals;
 use crate::store::{Db, Durable, OpenError};
+use crate::verify::verify;
 
 /// A stop takes 5 seconds at most, the end of the process included.
 const STOP_WITHIN: Duration = Duration::from_millis(4_800);
@@ -56,6 +57,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     let writer = open(config)?
         .with_large_cache()
         .map_err(|e| cannot_open(config, e))?;
+    let sound = !config.verify_on_start || is_sound(config)?;
     let durable = Durable::new(&config.db, config.durability.into())?;
     let readers = (0..config.workers())
         .map(|_| open(config))
@@ -69,7 +71,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     let reaper_runs = Arc::new(AtomicBool::new(false));
     let intake = Intake::start(
         listening,
-        settings(config),
+        settings(config, sound),
         clock.clone(),
         writer,
         durable,
@@ -101,16 +103,27 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     })
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, sound: bool) -> Settings {
     Settings {
-        auth: config.auth.into(),
         rate_limit: config.rate_limit.0,
         trusted_proxies: config.trusted_proxy.clone(),
         hold_ms_default: config.hold.as_millis() as i64,
         queue_jobs_max: config.commit_queue,
         batch_jobs_max: config.commit_batch,
+        sound,
         test_hooks: config.test_hooks.is_some(),
     }
+}
+
+/// An unsound file is served all the same, but not as ready: whoever runs the server decides.
+fn is_sound(config: &Config) -> Result<bool, StartError> {
+    let report = verify(&config.db, &mut |_, _| {}).map_err(|e| cannot_open(config, e))?;
+    let violations = report.violations_total;
+    match report.violations.first() {
+        None => log::info!(rows = report.rows(), seconds = report.seconds; "verified"),
+        Some(first) => log::error!(violations = violations; "the database is not sound: {first}"),
+    }
+    Ok(report.ok)
 }
 
 fn open(config: &Config) -> Result<Db, StartError> {

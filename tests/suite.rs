@@ -29,7 +29,6 @@ mod suite {
     mod framing;
     mod health;
     mod idempotency;
-    mod keys;
     mod limiter;
     mod precedence;
     mod problems;
@@ -48,6 +47,8 @@ mod suite {
     mod schema;
     mod start_failures;
     mod unix_socket;
+    mod verify;
+    mod verify_tampering;
 
     // How the sources are built.
     mod house;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use tiny_http::Server;
 
-use super::access::Auth;
 use super::client::Cidr;
 use super::lanes::Lanes;
 use super::limiter::{Limiter, RateLimit};
@@ -25,12 +24,13 @@ const STOP_POLL: Duration = Duration::from_millis(5);
 
 /// What the HTTP side can be told.
 pub struct Settings {
-    pub auth: Auth,
     pub rate_limit: Option<RateLimit>,
     pub trusted_proxies: Vec<Cidr>,
     pub hold_ms_default: i64,
     pub queue_jobs_max: usize,
     pub batch_jobs_max: usize,
+    /// False: the database is known not to be what its ledger says.
+    pub sound: bool,
     pub test_hooks: bool,
 }
 
@@ -76,7 +76,6 @@ impl Intake {
             server,
             turnstile: Mutex::new(()),
             clock,
-            auth: settings.auth,
             limiter: settings.rate_limit.map(Limiter::new),
             trusted_proxies: settings.trusted_proxies,
             hold_ms_default: settings.hold_ms_default,
@@ -86,6 +85,7 @@ impl Intake {
             stopping: AtomicBool::new(false),
             intake_died,
             pulse_path: format!("/.pulse/{}", uuid::Uuid::new_v4()),
+            sound: settings.sound,
             test_hooks: settings.test_hooks,
         });
         let (ended, workers_ended) = unbounded();

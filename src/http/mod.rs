@@ -1,6 +1,5 @@
 //! The only place that knows tiny_http: from a listening socket to the box office and back.
 
-mod access;
 mod answer;
 mod body;
 mod client;
@@ -19,7 +18,6 @@ mod routes;
 mod sold_out;
 mod worker;
 
-pub use access::Auth;
 pub use client::Cidr;
 pub use intake::{Intake, Settings};
 pub use limiter::RateLimit;

@@ -12,7 +12,6 @@ use crossbeam_channel::{Receiver, Sender};
 use serde_json::json;
 use tiny_http::{Request, Server};
 
-use super::access::{Auth, Caller};
 use super::answer::Answer;
 use super::client::{Cidr, ClientAddress};
 use super::exchange::{Exchange, Known};
@@ -39,7 +38,6 @@ pub struct Shared {
     pub turnstile: Mutex<()>,
     pub commits: Arc<CommitQueue>,
     pub clock: Clock,
-    pub auth: Auth,
     pub limiter: Option<Limiter>,
     pub trusted_proxies: Vec<Cidr>,
     pub hold_ms_default: i64,
@@ -52,6 +50,8 @@ pub struct Shared {
     pub intake_died: Sender<String>,
     /// The path that the pulse asks, which nobody else can know.
     pub pulse_path: String,
+    /// False: the database failed its verification at the start.
+    pub sound: bool,
     /// Whether X-Test-Panic is heeded.
     pub test_hooks: bool,
 }
@@ -237,9 +237,8 @@ fn handle(context: &Context, mut request: Request) {
             id,
             query,
             body: &body,
-            caller: Caller::default(),
         };
-        routes::dispatch(route, request.method().as_str(), context, call)
+        routes::dispatch(route, request.method().as_str(), context, &call)
     }));
     let panicked = |_| Err(Error::Internal("the request's handler panicked".into()).into());
     let panics = panics == Some("job");

@@ -23,7 +23,6 @@ macro_rules! names {
     };
 }
 
-mod access;
 mod email;
 mod event;
 mod key;
@@ -31,7 +30,6 @@ mod ledger;
 mod ticket;
 mod time;
 
-pub use access::{ApiKey, KeyDigest, KeyHolder, KeyName, KeyRecord, Role};
 pub use email::Email;
 pub use event::{
     Event, EventChange, EventName, EventStatus, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent,

@@ -7,13 +7,13 @@
 //! flushes by itself, in this mode as well, what a checkpoint relies on: the WAL before it is
 //! copied, the database before the WAL is used from its beginning again.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::open;
 use crate::error::Error;
 
 /// What an acknowledged ticket survives: power loss, or only a crash of the program.
@@ -41,8 +41,7 @@ pub struct Durable {
 impl Durable {
     /// For a database that has been opened.
     pub fn new(db: &Path, durability: Durability) -> io::Result<Durable> {
-        let mut wal = OsString::from(db);
-        wal.push("-wal");
+        let wal = open::wal_of(db);
         let wal = match durability {
             Durability::Full => Some(File::options().write(true).open(wal)?),
             Durability::Normal => None,

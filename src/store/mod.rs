@@ -1,10 +1,12 @@
 //! The only place that knows rusqlite: opening a database, its statements, group commit.
 
+mod audit;
 mod commit;
 mod durable;
 mod open;
 mod tx;
 
+pub use audit::{Audit, AuditedEvent, AuditedKey, LedgerRow, Unreadable};
 pub use commit::{CommitQueue, Job};
 pub use durable::{Durability, Durable};
 pub use open::{Db, OpenError};

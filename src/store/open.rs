@@ -1,6 +1,7 @@
 //! Opening the database file: whose is it, is it ours to change, is its schema up to date.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -10,7 +11,7 @@ use super::Tx;
 use crate::error::Error;
 
 /// How long a connection waits for another program that holds the file's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// "LSEA" in ASCII; set by the first migration.
 const APPLICATION_ID: i64 = 0x4C53_4541;
 const STATEMENTS_CACHED: usize = 64;
@@ -18,19 +19,14 @@ const WRITER_CACHE_KIB: i64 = 24 * 1024;
 /// A WAL that grew beyond this is cut back when it is next reset.
 const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
-const MIGRATIONS: &[M] = &[
-    M::up(include_str!("../../sql/0001_schema.sql")),
-    M::up(include_str!("../../sql/0002_api_keys.sql")),
-];
+const MIGRATIONS: &[M] = &[M::up(include_str!("../../sql/0001_schema.sql"))];
 
 /// Why a file is not opened. It is untouched in all of these cases.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("there is no such file; give another with --db")]
-    Missing,
-    #[error("it is not a SQLite database; give another file with --db")]
+    #[error("it is not a SQLite database; give another file")]
     NotADatabase,
-    #[error("it is a database of another program; give another file with --db")]
+    #[error("it is a database of another program; give another file")]
     Foreign,
     #[error(
         "its schema has version {found}, newer than this program's {known}; use a newer lastseat"
@@ -85,16 +81,6 @@ impl Db {
         f(&Tx::on(&self.conn))
     }
 
-    /// Runs `f` in a transaction that is on disk when this returns: for a command that writes once,
-    /// beside a server which may be at work.
-    pub fn write<T>(&self, f: impl FnOnce(&Tx) -> Result<T, Error>) -> Result<T, Error> {
-        self.conn.pragma_update(None, "synchronous", "FULL")?;
-        let transaction = Transaction::begin(&self.conn, "BEGIN IMMEDIATE")?;
-        let result = f(&Tx::on(&self.conn))?;
-        transaction.commit()?;
-        Ok(result)
-    }
-
     /// Copies what is in the WAL into the database file, without making any writer or reader wait.
     /// Returns the pages in the WAL and how many of them have been copied.
     pub fn checkpoint(&self) -> Result<(i64, i64), Error> {
@@ -115,6 +101,13 @@ impl Db {
         let pages = |row: &rusqlite::Row| Ok((row.get(1)?, row.get(2)?));
         Ok(self.conn.query_row(pragma, [], pages)?)
     }
+}
+
+/// Where SQLite keeps the WAL of that file.
+pub(super) fn wal_of(db: &Path) -> PathBuf {
+    let mut wal = OsString::from(db);
+    wal.push("-wal");
+    wal.into()
 }
 
 /// An open transaction; rolled back when it goes out of scope without a commit.
@@ -149,7 +142,8 @@ impl Drop for Transaction<'_> {
     }
 }
 
-fn refuse_foreign(conn: &Connection) -> Result<(), OpenError> {
+/// Returns the version of its schema, 0 for an empty file.
+pub(super) fn refuse_foreign(conn: &Connection) -> Result<i64, OpenError> {
     let number = |sql: &str| {
         conn.query_row(sql, [], |row| row.get::<_, i64>(0))
             .map_err(explain)
@@ -168,7 +162,16 @@ fn refuse_foreign(conn: &Connection) -> Result<(), OpenError> {
     if tables > 0 && !ours {
         return Err(OpenError::Foreign);
     }
-    Ok(())
+    Ok(version)
+}
+
+/// An empty database with the schema that this program gave that one.
+pub(super) fn reference(conn: &Connection) -> rusqlite::Result<Connection> {
+    let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let mut reference = Connection::open_in_memory()?;
+    // What was read as a version before is one that there is.
+    let _ = Migrations::from_slice(MIGRATIONS).to_version(&mut reference, version as usize);
+    Ok(reference)
 }
 
 fn configure(conn: &Connection) -> rusqlite::Result<()> {
@@ -214,7 +217,7 @@ fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
     }
 }
 
-fn explain(cause: rusqlite::Error) -> OpenError {
+pub(super) fn explain(cause: rusqlite::Error) -> OpenError {
     match cause.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::NotADatabase,
         _ => OpenError::Inaccessible(cause.to_string()),

@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 8] = [
     &["model", "error", "clock"],
     &["logging", "signals"],
     &["store"],
-    &["box_office"],
+    &["box_office", "verify"],
     &["http"],
     &["config", "reaper"],
     &["server", "keeper"],

@@ -10,11 +10,13 @@ mod invariants;
 pub mod sale;
 mod server;
 pub mod stampede;
+mod verify;
 
 pub use client::{Client, Response, fresh_source, request_text};
 pub use clock::FrozenClock;
 pub use invariants::{assert_invariants, check_invariants};
 pub use server::{Server, ServerBuilder, StartFailure, is_alive, signal};
+pub use verify::{assert_sound, verify};
 
 use std::time::{Duration, Instant};
 

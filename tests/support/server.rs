@@ -13,7 +13,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_lastseat");
+pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_lastseat");
 
 pub struct ServerBuilder {
     args: Vec<OsString>,

@@ -4,7 +4,6 @@
 //! the box office refuses.
 
 pub mod events;
-pub mod index;
 pub mod service;
 pub mod tickets;
 

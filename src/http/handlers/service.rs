@@ -27,6 +27,11 @@ pub fn health(_: &Context, _: &Call) -> Handled {
 
 /// Ready is who can commit, so a commit is made.
 pub fn ready(context: &Context, _: &Call) -> Handled {
+    if !context.shared.sound {
+        let detail = "the database failed its verification at the start; see lastseat verify";
+        let problem = Problem::new(Code::StorageUnavailable, detail);
+        return Err(problem.header("Retry-After", "60"));
+    }
     let reaper = context.shared.reaper_state();
     commit(move |tx, now| {
         box_office::prove_ready(tx, now)?;

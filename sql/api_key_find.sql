@@ -1,1 +1,0 @@
-SELECT key_sha256, role FROM api_keys WHERE id = :id AND revoked_at IS NULL;

@@ -1,1 +1,0 @@
-SELECT owner_key_id FROM events WHERE id = :id;

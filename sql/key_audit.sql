@@ -1,0 +1,1 @@
+SELECT idempotency_key, ticket_seq FROM idempotency_keys ORDER BY idempotency_key;

@@ -1,0 +1,302 @@
+//! `lastseat verify` against a file that somebody has tampered with while the schema's guards were
+//! off: each tampering is caught by the name of what it violates.
+
+use super::contract_support::{JSON, ORGANIZER, register_with_key, run, sell, send};
+use crate::support::{FrozenClock, PATIENCE, Server, verify, wait_until};
+use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// What was done, the check that must catch it, and how: the guards are off meanwhile.
+type Tampering = (&'static str, &'static str, &'static str);
+
+const A_TICKET: &str = "INSERT INTO tickets (seq, ticket_id, event_id, email, status, created_at, expires_at, cancelled_at, cancel_reason) VALUES";
+
+/// The file, see [`sound_file`]: event 1 has 5 spots and tickets 1 expired, 2 reserved, 3 confirmed,
+/// 4 reserved with a key; event 2 has 2 spots and the confirmed ticket 5.
+/// Then see [`furnish_what_comes_after_the_sale`].
+const TAMPERINGS: &[Tampering] = &[
+    ("a spot too many", "event_balance", "UPDATE events SET available_spots = available_spots + 1 WHERE id = 1"),
+    ("a spot too few", "event_balance", "UPDATE events SET available_spots = available_spots - 1 WHERE id = 1"),
+    ("more spots in all", "event_capacity", "UPDATE events SET total_spots = total_spots + 1 WHERE id = 1"),
+    ("an event cancelled by hand", "event_status", "UPDATE events SET status = 'cancelled' WHERE id = 1"),
+    ("an event removed", "missing", "DELETE FROM events WHERE id = 2"),
+    ("an event removed: its tickets point nowhere", "foreign_keys", "DELETE FROM events WHERE id = 2"),
+    (
+        "an event without a ledger row",
+        "missing",
+        "INSERT INTO events (id, name, total_spots, available_spots, hold_ms, created_at) VALUES (9, 'x', 1, 1, 1000, 0)",
+    ),
+    ("a hold time out of range", "integrity", "UPDATE events SET hold_ms = 0 WHERE id = 1"),
+    ("a ticket made valid by hand", "ticket_state", "UPDATE tickets SET status = 'confirmed', confirmed_at = created_at WHERE seq = 2"),
+    (
+        "a ticket brought back to life",
+        "ticket_state",
+        "UPDATE tickets SET status = 'reserved', cancelled_at = NULL, cancel_reason = NULL WHERE seq = 1",
+    ),
+    ("another reason", "ticket_state", "UPDATE tickets SET cancel_reason = 'holder' WHERE seq = 1"),
+    ("a ticket moved to another event", "ticket_state", "UPDATE tickets SET event_id = 2 WHERE seq = 2"),
+    ("an unheard-of status", "unreadable", "UPDATE tickets SET status = 'vip' WHERE seq = 2"),
+    ("a ticket removed", "missing", "DELETE FROM tickets WHERE seq = 3"),
+    (
+        "a ticket slipped in",
+        "missing",
+        "INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at) VALUES ('00000000-0000-4000-8000-000000000000', 1, 'f@b', 'reserved', 1, 2)",
+    ),
+    ("another's ticket id", "live_twice", "UPDATE tickets SET ticket_id = (SELECT upper(ticket_id) FROM tickets WHERE seq = 3) WHERE seq = 2"),
+    ("no ticket id", "missing", "UPDATE tickets SET ticket_id = 'no-identifier-but-as-long-as-one-is!' WHERE seq = 2"),
+    ("a sale dated back", "ticket_times", "UPDATE tickets SET created_at = created_at - 1 WHERE seq = 2"),
+    ("a confirmation dated back", "ticket_times", "UPDATE tickets SET confirmed_at = confirmed_at - 1 WHERE seq = 3"),
+    ("a hold made longer", "ticket_times", "UPDATE tickets SET expires_at = expires_at + 60000 WHERE seq = 1"),
+    ("a check-in by hand", "ticket_times", "UPDATE tickets SET checked_in_at = 9 WHERE seq = 3"),
+    (
+        "a confirmation after the hold",
+        "transition",
+        "UPDATE tickets SET confirmed_at = expires_at WHERE seq = 3;
+         UPDATE ledger SET at = (SELECT expires_at FROM tickets WHERE seq = 3)
+         WHERE kind = 'confirmed' AND ticket_id = (SELECT ticket_id FROM tickets WHERE seq = 3)",
+    ),
+    (
+        "a hold ended before its time",
+        "transition",
+        "UPDATE ledger SET at = at - 600000 WHERE kind = 'expired'",
+    ),
+    (
+        "a second ticket for an address",
+        "live_twice",
+        "DROP INDEX tickets_live; UPDATE tickets SET email = 'B@example.com' WHERE seq = 2",
+    ),
+    ("a dropped ledger row", "ledger_gap", "DELETE FROM ledger WHERE seq = 2"),
+    ("the last ledger row dropped", "ticket_state", "DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)"),
+    ("the ledger dropped", "missing", "DELETE FROM ledger"),
+    ("a sale that takes no spot", "ledger_spots", "UPDATE ledger SET spots = 0 WHERE seq = (SELECT min(seq) FROM ledger WHERE kind = 'reserved')"),
+    ("an expiry that returns two", "ledger_spots", "UPDATE ledger SET spots = 2 WHERE kind = 'expired'"),
+    ("an unheard-of kind", "ledger_kind", "UPDATE ledger SET kind = 'given' WHERE seq = 3"),
+    ("a sale of no ticket", "ledger_kind", "UPDATE ledger SET ticket_id = NULL WHERE seq = 2"),
+    ("a ledger row moved to another event", "transition", "UPDATE ledger SET event_id = 2 WHERE kind = 'expired'"),
+    ("a confirmation told as an expiry", "ticket_state", "UPDATE ledger SET kind = 'expired', spots = 1 WHERE seq = (SELECT min(seq) FROM ledger WHERE kind = 'confirmed')"),
+    (
+        "a ticket sold twice",
+        "transition",
+        "INSERT INTO ledger (at, event_id, ticket_id, kind, spots) SELECT at, event_id, ticket_id, kind, spots FROM ledger WHERE seq = 2",
+    ),
+    (
+        "an event put on sale twice",
+        "event_start",
+        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (0, 1, 'created', 1);
+         UPDATE events SET total_spots = total_spots + 1, available_spots = available_spots + 1 WHERE id = 1",
+    ),
+    ("a sale before the event", "event_start", "UPDATE ledger SET kind = 'confirmed' WHERE seq = 1"),
+    ("a cancelled event put on sale again", "event_status", "UPDATE events SET status = 'on_sale' WHERE id = 4"),
+    ("a check-in undone", "ticket_times", "UPDATE tickets SET checked_in_at = NULL WHERE seq = 7"),
+    ("a second check-in", "transition", "INSERT INTO ledger (at, event_id, ticket_id, kind, spots) SELECT at, event_id, ticket_id, kind, spots FROM ledger WHERE kind = 'checked_in'"),
+    ("a spot returned twice", "transition", "INSERT INTO ledger (at, event_id, ticket_id, kind, spots) SELECT at, event_id, ticket_id, kind, spots FROM ledger WHERE kind = 'cancelled' AND event_id = 3;
+         UPDATE events SET available_spots = available_spots + 1 WHERE id = 3"),
+    ("a change of capacity left out", "event_capacity", "UPDATE ledger SET spots = 0 WHERE kind = 'changed'"),
+    ("the organizer's cancellation in an event on sale", "ticket_state", "UPDATE tickets SET cancel_reason = 'organizer' WHERE seq = 6"),
+    ("an event changed after its end", "transition", "INSERT INTO ledger (at, event_id, kind, spots) VALUES (0, 4, 'changed', 0)"),
+    ("a key of no ticket", "key_without_ticket", "UPDATE idempotency_keys SET ticket_seq = 99"),
+    ("two keys for one sale", "key_twice", "INSERT INTO idempotency_keys (idempotency_key, ticket_seq) VALUES ('other', 4)"),
+    (
+        "one key twice",
+        "key_twice",
+        "CREATE TABLE k AS SELECT * FROM idempotency_keys; DROP TABLE idempotency_keys; ALTER TABLE k RENAME TO idempotency_keys;
+         INSERT INTO idempotency_keys SELECT * FROM idempotency_keys",
+    ),
+    ("a guard taken away", "schema", "DROP INDEX tickets_live"),
+    (
+        "a guard weakened",
+        "schema",
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'BETWEEN 0 AND', 'BETWEEN -9 AND') WHERE name = 'events'",
+    ),
+    (
+        "a trigger that sells by itself",
+        "schema",
+        "CREATE TRIGGER gift AFTER UPDATE ON events BEGIN UPDATE events SET available_spots = 1 WHERE id = 1; END",
+    ),
+];
+
+/// Sells event 2's last spot and two more.
+fn oversell(db: &Connection, is_hidden: bool) {
+    for n in 16..=18 {
+        let id = format!("00000000-0000-4000-8000-0000000000{n}");
+        let end = if is_hidden {
+            "'cancelled', 0, 5, 5, 'expired'"
+        } else {
+            "'reserved', 0, 5, NULL, NULL"
+        };
+        let sql = format!("{A_TICKET} ({n}, '{id}', 2, 'x{n}@b', {end})");
+        db.execute(&sql, []).unwrap();
+        enter(db, 0, &id, "reserved", -1);
+    }
+    if is_hidden {
+        for n in 16..=18 {
+            enter(
+                db,
+                5,
+                &format!("00000000-0000-4000-8000-0000000000{n}"),
+                "expired",
+                1,
+            );
+        }
+        return;
+    }
+    db.execute("UPDATE events SET available_spots = -2 WHERE id = 2", [])
+        .unwrap();
+}
+
+fn enter(db: &Connection, at: i64, ticket_id: &str, kind: &str, spots: i64) {
+    let sql = "INSERT INTO ledger (at, event_id, ticket_id, kind, spots) VALUES (?, 2, ?, ?, ?)";
+    db.execute(sql, params![at, ticket_id, kind, spots])
+        .unwrap();
+}
+
+/// The holder of ticket 5 had a second one for a while.
+fn hold_two_for_a_while(db: &Connection) {
+    let id = "00000000-0000-4000-8000-000000000016";
+    let sql =
+        format!("{A_TICKET} (16, '{id}', 2, 'A@EXAMPLE.com', 'cancelled', 0, 5, 5, 'expired')");
+    db.execute(&sql, []).unwrap();
+    enter(db, 0, id, "reserved", -1);
+    enter(db, 5, id, "expired", 1);
+}
+
+fn sound_file() -> (TempDir, PathBuf) {
+    let clock = FrozenClock::new();
+    let flags = ["--hold", "60s", "--sweep", "100ms"];
+    let builder = Server::builder().rate_limit_off().args(clock.flags());
+    let server = builder.args(flags).start();
+    let event = server.create_event("Harbour walk", 5);
+    sell(&server, event, "late@example.com");
+    clock.advance(60_000);
+    let swept = "SELECT count(*) FROM ledger WHERE kind = 'expired'";
+    let is_swept = || server.db().query_row(swept, [], |row| row.get(0)) == Ok(1);
+    assert!(wait_until(PATIENCE, is_swept), "{}", server.log());
+    let event_2 = server.create_event("Night walk", 2);
+    sell(&server, event, "c@example.com");
+    let confirmed = sell(&server, event, "b@example.com");
+    server.confirm(&confirmed).expect_status(200);
+    register_with_key(&server, event, "d@example.com", "key-1").expect_status(201);
+    let other = sell(&server, event_2, "a@example.com");
+    server.confirm(&other).expect_status(200);
+    furnish_what_comes_after_the_sale(&server);
+    server.sigterm();
+    assert!(server.wait(PATIENCE).success());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sound.db");
+    std::fs::copy(server.db_path(), &file).unwrap();
+    (folder, file)
+}
+
+/// Event 3: ticket 6 was given back, 7 has come in, and the capacity was raised. Event 4 was called
+/// off with ticket 8.
+fn furnish_what_comes_after_the_sale(server: &Server) {
+    let event = server.create_event("Matinee", 4);
+    let given_back = sell(server, event, "a@example.com");
+    let post = |path: &str, role: &str| server.post(path, role, "{}").expect_status(200);
+    post(&format!("/tickets/{given_back}/cancel"), "user");
+    let guest = sell(server, event, "b@example.com");
+    server.confirm(&guest).expect_status(200);
+    post(&format!("/tickets/{guest}/check-in"), "organizer");
+    let organizer = [ORGANIZER, JSON];
+    let path = format!("/events/{event}");
+    send(
+        server,
+        "PATCH",
+        &path,
+        &organizer,
+        Some(r#"{"total_spots":6}"#),
+    )
+    .expect_status(200);
+    let called_off = server.create_event("Rained off", 2);
+    sell(server, called_off, "a@example.com");
+    post(&format!("/events/{called_off}/cancel"), "organizer");
+}
+
+/// The names of what `verify` says is violated in a copy of the file, tampered with.
+fn caught(sound: &Path, tamper: impl FnOnce(&Connection)) -> BTreeSet<String> {
+    let copy = sound.with_file_name("tampered.db");
+    std::fs::copy(sound, &copy).unwrap();
+    let db = Connection::open(&copy).unwrap();
+    let triggers: Vec<(String, String)> = db
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    for (name, _) in &triggers {
+        db.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    db.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF")
+        .unwrap();
+    tamper(&db);
+    for (_, sql) in &triggers {
+        db.execute_batch(sql).unwrap();
+    }
+    drop(db);
+    let report = verify(&copy);
+    let violations = report["violations"].as_array().expect("an array");
+    let names = violations
+        .iter()
+        .map(|v| v["check"].as_str().expect("a name").to_owned());
+    names.collect()
+}
+
+#[test]
+fn each_tampering_is_caught_by_name() {
+    let (_folder, sound) = sound_file();
+    assert_eq!(
+        caught(&sound, |_| {}),
+        BTreeSet::new(),
+        "guards off and on again"
+    );
+    let mut missed = Vec::new();
+    let mut try_it = |what: &str, check: &str, tamper: &dyn Fn(&Connection)| {
+        let names = caught(&sound, tamper);
+        if !names.contains(check) {
+            missed.push(format!("{what}: not {check}, but {names:?}"));
+        }
+    };
+    for (what, check, sql) in TAMPERINGS {
+        try_it(what, check, &|db| {
+            db.execute_batch(sql)
+                .unwrap_or_else(|e| panic!("{what}: {e}"))
+        });
+    }
+    try_it("oversold", "running_sum", &|db| oversell(db, false));
+    try_it("oversold for a moment", "running_sum", &|db| {
+        oversell(db, true)
+    });
+    try_it(
+        "two tickets for a while",
+        "live_twice",
+        &hold_two_for_a_while,
+    );
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn damage_to_any_page_is_caught() {
+    let (_folder, sound) = sound_file();
+    let whole = std::fs::read(&sound).unwrap();
+    let damaged = sound.with_file_name("damaged.db");
+    let mut missed = Vec::new();
+    for page in 1..whole.len() / 4096 {
+        let mut bytes = whole.clone();
+        // The header of a b-tree page: its kind, and where its cells are.
+        bytes[page * 4096..page * 4096 + 8].copy_from_slice(&[0x55; 8]);
+        std::fs::write(&damaged, &bytes).unwrap();
+        let run = run(&["verify", damaged.to_str().unwrap()], &[]);
+        match run.status.code() {
+            Some(1) if !run.stderr.is_empty() => {}
+            _ => missed.push((page + 1, run)),
+        }
+    }
+    assert!(
+        missed.is_empty(),
+        "pages {missed:?} of {}",
+        whole.len() / 4096
+    );
+}
