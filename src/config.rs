@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use log::LevelFilter;
 
-use crate::http::{Address, Cidr, RateLimit};
+use crate::http::{Address, Auth, Cidr, RateLimit};
 use crate::store::Durability;
 
 /// Everything the server can be told. Ranges are checked here and nowhere else.
@@ -90,6 +90,17 @@ pub struct Config {
     )]
     pub log_level: LevelFilter,
 
+    /// Where a request's role comes from: role = the X-Role header, key = a key made with lastseat
+    /// key add, in Authorization: Bearer
+    #[arg(
+        long,
+        env = "LASTSEAT_AUTH",
+        default_value = "role",
+        value_name = "SOURCE",
+        allow_hyphen_values = true
+    )]
+    pub auth: AuthSetting,
+
     /// Believe the X-Role header on an address that is not loopback
     #[arg(long, env = "LASTSEAT_TRUST_X_ROLE")]
     pub trust_x_role: bool,
@@ -117,13 +128,15 @@ impl Config {
         let Address::Tcp(address) = &self.listen else {
             return Ok(());
         };
-        if address.ip().is_loopback() || self.trust_x_role {
+        let believed = address.ip().is_loopback() || self.trust_x_role;
+        if believed || matches!(self.auth, AuthSetting::Key) {
             return Ok(());
         }
         Err(format!(
             "--listen {address} can be reached by others, and the X-Role header that grants roles \
-             is only as honest as whoever sends it: listen on 127.0.0.1 behind a proxy that sets \
-             X-Role, or give --trust-x-role if you know that only such a proxy can connect"
+             is only as honest as whoever sends it: give --auth key, or listen on 127.0.0.1 behind a \
+             proxy that sets X-Role, or give --trust-x-role if you know that only such a proxy can \
+             connect"
         ))
     }
 
@@ -155,6 +168,34 @@ impl From<DurabilitySetting> for Durability {
             DurabilitySetting::Normal => Durability::Normal,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum AuthSetting {
+    Role,
+    Key,
+}
+
+impl From<AuthSetting> for Auth {
+    fn from(setting: AuthSetting) -> Auth {
+        match setting {
+            AuthSetting::Role => Auth::Role,
+            AuthSetting::Key => Auth::Key,
+        }
+    }
+}
+
+/// The file that a command works on.
+#[derive(Args, Clone, Debug)]
+pub struct Database {
+    /// The database file
+    #[arg(
+        long,
+        env = "LASTSEAT_DB",
+        default_value = "events.db",
+        value_name = "FILE"
+    )]
+    pub db: PathBuf,
 }
 
 /// None is `off`. An alias would make clap take the flag for optional.

@@ -105,6 +105,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
 
 fn settings(config: &Config, sound: bool) -> Settings {
     Settings {
+        auth: config.auth.into(),
         rate_limit: config.rate_limit.0,
         trusted_proxies: config.trusted_proxy.clone(),
         hold_ms_default: config.hold.as_millis() as i64,

@@ -29,6 +29,7 @@ mod suite {
     mod framing;
     mod health;
     mod idempotency;
+    mod keys;
     mod limiter;
     mod precedence;
     mod problems;

@@ -1,16 +1,21 @@
 //! What can be typed: the command line, one file a command.
 
 mod completions;
+mod key;
 mod serve;
 mod verify;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::error::Error;
+use crate::store::{Db, OpenError};
 use completions::Completions;
+use key::Key;
 use verify::Verify;
 
 #[derive(Parser, Debug)]
@@ -40,6 +45,8 @@ pub struct Cli {
 enum Command {
     /// Run the server (what lastseat does without a command)
     Serve(Box<Config>),
+    /// Make, list and revoke the keys of --auth key
+    Key(Key),
     /// Prove from the ledger that a database never oversold (reads only, also while it is in use)
     Verify(Verify),
     /// Print a script that completes lastseat's commands and flags in a shell
@@ -62,10 +69,34 @@ impl Cli {
         match self.command {
             None => serve::run(&self.config),
             Some(Command::Serve(config)) => serve::run(&config),
+            Some(Command::Key(key)) => key.run(),
             Some(Command::Verify(verify)) => verify.run(),
             Some(Command::Completions(completions)) => completions.run(),
         }
     }
+}
+
+/// The database, made if there is none.
+fn open(file: &Path) -> Result<Db, Failure> {
+    Db::open(file).map_err(|e| cannot_open(file, &e))
+}
+
+fn open_existing(file: &Path) -> Result<Db, Failure> {
+    match file.exists() {
+        true => open(file),
+        false => Err(cannot_open(file, &OpenError::Missing)),
+    }
+}
+
+fn cannot_open(file: &Path, why: &OpenError) -> Failure {
+    Failure::Failed(format!(
+        "cannot open the database {}: {why}",
+        file.display()
+    ))
+}
+
+fn failed(why: Error) -> Failure {
+    Failure::Failed(why.to_string())
 }
 
 /// To standard output. Whoever has stopped reading there (`| head`) is no failure.

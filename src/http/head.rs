@@ -17,6 +17,7 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 pub struct Head<'r> {
     pub request_id: Option<&'r str>,
     pub role: Field<'r>,
+    pub authorization: Field<'r>,
     pub content_type: Option<&'r str>,
     pub idempotency_key: Field<'r>,
     pub forwarded_for: Vec<&'r str>,
@@ -76,6 +77,8 @@ impl<'r> Head<'r> {
             self.content_type = Some(value);
         } else if is("X-Role") {
             self.role.add(value);
+        } else if is("Authorization") {
+            self.authorization.add(value);
         } else if is("X-Request-Id") {
             self.request_id = self.request_id.or(is_request_id(value).then_some(value));
         } else if is("Idempotency-Key") {

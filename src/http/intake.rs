@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use tiny_http::Server;
 
+use super::access::Auth;
 use super::client::Cidr;
 use super::lanes::Lanes;
 use super::limiter::{Limiter, RateLimit};
@@ -24,6 +25,7 @@ const STOP_POLL: Duration = Duration::from_millis(5);
 
 /// What the HTTP side can be told.
 pub struct Settings {
+    pub auth: Auth,
     pub rate_limit: Option<RateLimit>,
     pub trusted_proxies: Vec<Cidr>,
     pub hold_ms_default: i64,
@@ -76,6 +78,7 @@ impl Intake {
             server,
             turnstile: Mutex::new(()),
             clock,
+            auth: settings.auth,
             limiter: settings.rate_limit.map(Limiter::new),
             trusted_proxies: settings.trusted_proxies,
             hold_ms_default: settings.hold_ms_default,

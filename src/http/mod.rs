@@ -1,5 +1,6 @@
 //! The only place that knows tiny_http: from a listening socket to the box office and back.
 
+mod access;
 mod answer;
 mod body;
 mod client;
@@ -18,6 +19,7 @@ mod routes;
 mod sold_out;
 mod worker;
 
+pub use access::Auth;
 pub use client::Cidr;
 pub use intake::{Intake, Settings};
 pub use limiter::RateLimit;

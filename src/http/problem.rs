@@ -51,8 +51,10 @@ codes! {
         "There is nothing at this path. Paths have no trailing slash.";
     MethodNotAllowed "method_not_allowed" 405 "Method not allowed"
         "This path exists, but not for this method. The Allow header lists those it has.";
+    Unauthorized "unauthorized" 401 "Unauthorized"
+        "This takes a key, and none was sent, or one that is unknown or revoked. Send Authorization: Bearer <key>; whoever runs the server makes keys with lastseat key add.";
     Forbidden "forbidden" 403 "Forbidden"
-        "The X-Role header is missing or names a role that may not do this. The member required_role names the one that may; admin may do everything.";
+        "The role that the X-Role header names, or that the key has, may not do this, or there is none. The member required_role names the one that may; admin may do everything.";
     UnsupportedMediaType "unsupported_media_type" 415 "Unsupported media type"
         "A body must be JSON: send it with Content-Type: application/json.";
     InvalidJson "invalid_json" 400 "Invalid JSON"

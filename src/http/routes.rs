@@ -1,12 +1,12 @@
 //! The routes: one table that says what there is, who may use it, and what handles it.
 
-use serde_json::json;
-
+use super::access::{self, Caller};
 use super::answer::Answer;
-use super::handlers::{events, service, tickets};
-use super::head::{Field, Head};
+use super::handlers::{events, index, service, tickets};
+use super::head::Head;
 use super::problem::{Code, Problem};
 use super::worker::{Context, Work};
+use crate::model::Role;
 
 /// A request as its handler sees it: on its route, allowed, not yet understood.
 pub struct Call<'r> {
@@ -15,6 +15,7 @@ pub struct Call<'r> {
     pub id: &'r str,
     pub query: &'r str,
     pub body: &'r [u8],
+    pub caller: Caller,
 }
 
 pub enum Outcome {
@@ -36,11 +37,11 @@ pub struct Route {
 pub struct Endpoint {
     pub method: &'static str,
     /// The role it takes; `admin` always will do. None: anyone.
-    pub role: Option<&'static str>,
+    pub role: Option<Role>,
     pub handler: Handler,
 }
 
-const fn get(role: Option<&'static str>, handler: Handler) -> Endpoint {
+const fn get(role: Option<Role>, handler: Handler) -> Endpoint {
     Endpoint {
         method: GET,
         role,
@@ -48,7 +49,7 @@ const fn get(role: Option<&'static str>, handler: Handler) -> Endpoint {
     }
 }
 
-const fn patch(role: &'static str, handler: Handler) -> Endpoint {
+const fn patch(role: Role, handler: Handler) -> Endpoint {
     Endpoint {
         method: "PATCH",
         role: Some(role),
@@ -56,7 +57,7 @@ const fn patch(role: &'static str, handler: Handler) -> Endpoint {
     }
 }
 
-const fn post(role: &'static str, handler: Handler) -> Endpoint {
+const fn post(role: Role, handler: Handler) -> Endpoint {
     Endpoint {
         method: POST,
         role: Some(role),
@@ -74,11 +75,11 @@ const fn route(path: &'static str, endpoints: &'static [Endpoint]) -> Route {
 
 const GET: &str = "GET";
 const POST: &str = "POST";
-const ORGANIZER: &str = "organizer";
-const USER: &str = "user";
-const ADMIN: &str = "admin";
+const ORGANIZER: Role = Role::Organizer;
+const USER: Role = Role::User;
 
 pub const ROUTES: &[Route] = &[
+    route("/", &[get(None, index::show)]),
     route(
         "/events",
         &[get(None, events::list), post(ORGANIZER, events::create)],
@@ -124,12 +125,13 @@ fn match_path<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     (!id.is_empty() && !id.contains('/')).then_some(id)
 }
 
-/// Errors: `method_not_allowed`, then `forbidden`; then those of the handler.
+/// Errors: `method_not_allowed`, `unauthorized`, `forbidden`; then those of the handler; then 404
+/// for what is out of the caller's reach.
 pub fn dispatch(
     route: &Route,
     method: &str,
     context: &Context,
-    call: &Call,
+    mut call: Call,
 ) -> Result<Outcome, Problem> {
     if method == "OPTIONS" {
         return Ok(Outcome::Answer(
@@ -148,22 +150,14 @@ pub fn dispatch(
             )
             .header("Allow", allow(route))
         })?;
-    check_role(endpoint, call.head)?;
-    (endpoint.handler)(context, call)
-}
-
-fn check_role(endpoint: &Endpoint, head: &Head) -> Result<(), Problem> {
-    let Some(required) = endpoint.role else {
-        return Ok(());
-    };
-    match head.role {
-        Field::Once(role) if role == required || role == ADMIN => Ok(()),
-        _ => Err(Problem::new(
-            Code::Forbidden,
-            format!("this takes the header X-Role: {required}"),
-        )
-        .member("required_role", json!(required))),
+    // Whoever asks whether the server lives or counts what it does needs no key for it.
+    if route.limited {
+        call.caller = access::authorize(context, call.head, endpoint.role)?;
     }
+    let outcome = (endpoint.handler)(context, &call)?;
+    // A write has not begun yet.
+    access::check_reach(context, call.caller, route.path, call.id)?;
+    Ok(outcome)
 }
 
 fn allow(route: &Route) -> String {

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use serde_json::json;
 use tiny_http::{Request, Server};
 
+use super::access::{Auth, Caller};
 use super::answer::Answer;
 use super::client::{Cidr, ClientAddress};
 use super::exchange::{Exchange, Known};
@@ -38,6 +39,7 @@ pub struct Shared {
     pub turnstile: Mutex<()>,
     pub commits: Arc<CommitQueue>,
     pub clock: Clock,
+    pub auth: Auth,
     pub limiter: Option<Limiter>,
     pub trusted_proxies: Vec<Cidr>,
     pub hold_ms_default: i64,
@@ -237,8 +239,9 @@ fn handle(context: &Context, mut request: Request) {
             id,
             query,
             body: &body,
+            caller: Caller::default(),
         };
-        routes::dispatch(route, request.method().as_str(), context, &call)
+        routes::dispatch(route, request.method().as_str(), context, call)
     }));
     let panicked = |_| Err(Error::Internal("the request's handler panicked".into()).into());
     let panics = panics == Some("job");

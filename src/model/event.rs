@@ -48,6 +48,9 @@ pub struct NewEvent {
     pub sales_close_at: Option<Timestamp>,
     /// None: the server's default.
     pub hold_seconds: Option<i64>,
+    /// The key of the organizer who asks, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_key_id: Option<i64>,
 }
 
 /// An event as clients see it. `available_spots` counts expired holds as free. When the event is

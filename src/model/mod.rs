@@ -23,6 +23,7 @@ macro_rules! names {
     };
 }
 
+mod access;
 mod email;
 mod event;
 mod key;
@@ -30,6 +31,7 @@ mod ledger;
 mod ticket;
 mod time;
 
+pub use access::{ApiKey, KeyDigest, KeyHolder, KeyName, KeyRecord, Role};
 pub use email::Email;
 pub use event::{
     Event, EventChange, EventName, EventStatus, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent,

@@ -19,11 +19,16 @@ const WRITER_CACHE_KIB: i64 = 24 * 1024;
 /// A WAL that grew beyond this is cut back when it is next reset.
 const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
-const MIGRATIONS: &[M] = &[M::up(include_str!("../../sql/0001_schema.sql"))];
+const MIGRATIONS: &[M] = &[
+    M::up(include_str!("../../sql/0001_schema.sql")),
+    M::up(include_str!("../../sql/0002_api_keys.sql")),
+];
 
 /// Why a file is not opened. It is untouched in all of these cases.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    #[error("there is no such file; give another")]
+    Missing,
     #[error("it is not a SQLite database; give another file")]
     NotADatabase,
     #[error("it is a database of another program; give another file")]
@@ -79,6 +84,16 @@ impl Db {
     /// Runs `f`, which makes one statement: that is a snapshot by itself.
     pub fn read_one<T>(&self, f: impl FnOnce(&Tx) -> Result<T, Error>) -> Result<T, Error> {
         f(&Tx::on(&self.conn))
+    }
+
+    /// Runs `f` in a transaction that is on disk when this returns: for a command that writes once,
+    /// beside a server which may be at work.
+    pub fn write<T>(&self, f: impl FnOnce(&Tx) -> Result<T, Error>) -> Result<T, Error> {
+        self.conn.pragma_update(None, "synchronous", "FULL")?;
+        let transaction = Transaction::begin(&self.conn, "BEGIN IMMEDIATE")?;
+        let result = f(&Tx::on(&self.conn))?;
+        transaction.commit()?;
+        Ok(result)
     }
 
     /// Copies what is in the WAL into the database file, without making any writer or reader wait.

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use crate::error::Error;
 use crate::model::{
-    CancelReason, Email, Event, EventStatus, IdempotencyKey, LedgerKind, NewEvent, OwnTicket, Sale,
-    TicketId, TicketRecord, TicketStatus, Timestamp,
+    CancelReason, Email, Event, EventStatus, IdempotencyKey, KeyDigest, KeyName, KeyRecord,
+    LedgerKind, NewEvent, OwnTicket, Role, Sale, TicketId, TicketRecord, TicketStatus, Timestamp,
 };
 
 /// An open transaction's statements; `Db::read` and the commit queue hand it out.
@@ -39,7 +39,8 @@ impl<'c> Tx<'c> {
                 new.sales_open_at,
                 new.sales_close_at,
                 hold_ms,
-                now
+                now,
+                new.owner_key_id
             ],
         )?;
         Ok(self.conn.last_insert_rowid())
@@ -53,18 +54,25 @@ impl<'c> Tx<'c> {
         )
     }
 
-    /// Up to `limit` events with an id above `after`, oldest first.
+    /// Up to `limit` events with an id above `after`, oldest first; of this owner, if one is given.
     pub fn event_list(
         &self,
+        owner_key_id: Option<i64>,
         after: i64,
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Event>, Error> {
         self.list(
             include_str!("../../sql/event_list.sql"),
-            params![now, after, limit as i64],
+            params![now, after, owner_key_id, limit as i64],
             event,
         )
+    }
+
+    /// The key that created it, if one did.
+    pub fn event_find_owner(&self, id: i64) -> Result<Option<i64>, Error> {
+        let sql = include_str!("../../sql/event_find_owner.sql");
+        Ok(self.find(sql, params![id], |row| row.get(0))?.flatten())
     }
 
     /// What an address that asks for a spot of an event meets.
@@ -149,6 +157,13 @@ impl<'c> Tx<'c> {
     pub fn ticket_find_seq(&self, seq: i64) -> Result<Option<TicketRecord>, Error> {
         let sql = include_str!("../../sql/ticket_find_seq.sql");
         self.find(sql, params![seq], ticket)
+    }
+
+    /// The key that created its event, if one did.
+    pub fn ticket_find_owner(&self, ticket_id: &TicketId) -> Result<Option<i64>, Error> {
+        let sql = include_str!("../../sql/ticket_find_owner.sql");
+        let owner = self.find(sql, params![ticket_id.as_str()], |row| row.get(0))?;
+        Ok(owner.flatten())
     }
 
     /// False: it was not a live hold.
@@ -247,6 +262,53 @@ impl<'c> Tx<'c> {
     pub fn ledger_insert_cancelled(&self, now: Timestamp, event_id: i64) -> Result<usize, Error> {
         let sql = include_str!("../../sql/ledger_insert_cancelled.sql");
         self.execute(sql, params![now, event_id])
+    }
+
+    pub fn api_key_next_id(&self) -> Result<i64, Error> {
+        let sql = include_str!("../../sql/api_key_next_id.sql");
+        let id = self.find(sql, [], |row| row.get(0))?;
+        id.ok_or_else(|| Error::Internal("a maximum without a row".into()))
+    }
+
+    pub fn api_key_insert(
+        &self,
+        id: i64,
+        digest: &KeyDigest,
+        role: Role,
+        name: &KeyName,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.execute(
+            include_str!("../../sql/api_key_insert.sql"),
+            params![id, digest.0, role.as_str(), name.as_str(), now],
+        )?;
+        Ok(())
+    }
+
+    /// Nothing, if it has been revoked.
+    pub fn api_key_find(&self, id: i64) -> Result<Option<(KeyDigest, Role)>, Error> {
+        let sql = include_str!("../../sql/api_key_find.sql");
+        let found = |row: &Row| Ok((KeyDigest(row.get(0)?), parsed(row, 1, Role::parse)?));
+        self.find(sql, params![id], found)
+    }
+
+    pub fn api_key_list(&self) -> Result<Vec<KeyRecord>, Error> {
+        let sql = include_str!("../../sql/api_key_list.sql");
+        self.list(sql, [], |row| {
+            Ok(KeyRecord {
+                id: row.get(0)?,
+                role: parsed(row, 1, Role::parse)?,
+                name: row.get(2)?,
+                created_at: row.get(3)?,
+                revoked_at: row.get(4)?,
+            })
+        })
+    }
+
+    /// False: there was none, or it was revoked before.
+    pub fn api_key_revoke(&self, id: i64, now: Timestamp) -> Result<bool, Error> {
+        let sql = include_str!("../../sql/api_key_revoke.sql");
+        Ok(self.execute(sql, params![now, id])? == 1)
     }
 
     pub fn readiness_touch(&self, now: Timestamp) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use super::contract_support::{Run, run};
 use crate::support::{PATIENCE, Server};
 
 /// Every flag that `--help` tells of, with its variable.
-const FLAGS: [(&str, &str); 13] = [
+const FLAGS: [(&str, &str); 14] = [
     ("--listen", "LASTSEAT_LISTEN"),
     ("--db", "LASTSEAT_DB"),
     ("--workers", "LASTSEAT_WORKERS"),
@@ -14,6 +14,7 @@ const FLAGS: [(&str, &str); 13] = [
     ("--trusted-proxy", "LASTSEAT_TRUSTED_PROXY"),
     ("--durability", "LASTSEAT_DURABILITY"),
     ("--log-level", "LASTSEAT_LOG_LEVEL"),
+    ("--auth", "LASTSEAT_AUTH"),
     ("--trust-x-role", "LASTSEAT_TRUST_X_ROLE"),
     ("--commit-batch", "LASTSEAT_COMMIT_BATCH"),
     ("--commit-queue", "LASTSEAT_COMMIT_QUEUE"),
@@ -21,7 +22,7 @@ const FLAGS: [(&str, &str); 13] = [
 ];
 
 /// Values that make no sense, for each flag that takes one.
-const NONSENSE: [(&str, &[&str]); 11] = [
+const NONSENSE: [(&str, &[&str]); 12] = [
     (
         "--listen",
         &[
@@ -86,6 +87,7 @@ const NONSENSE: [(&str, &[&str]); 11] = [
     ),
     ("--durability", &["maybe", "FULL!", "0", ""]),
     ("--log-level", &["loud", "7", ""]),
+    ("--auth", &["none", "keys", "role,key", ""]),
     ("--commit-batch", &["0", "4097", "-1", "many", ""]),
     ("--commit-queue", &["0", "65537", "-1", "many", ""]),
 ];
@@ -195,7 +197,9 @@ fn others_are_let_in_only_by_explicit_trust() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let refused = run(&["--listen", address], &[]);
         assert_usage_error(&refused, "--listen");
-        assert!(refused.stderr.contains("--trust-x-role"), "{refused:?}");
+        for way_out in ["--trust-x-role", "--auth key", "only as honest as"] {
+            assert!(refused.stderr.contains(way_out), "{refused:?}");
+        }
     }
     let server = Server::builder()
         .listen("0.0.0.0:0")

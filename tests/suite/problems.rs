@@ -9,7 +9,7 @@ use crate::support::{Client, Response, Server, fresh_source};
 use std::collections::BTreeMap;
 
 /// Every code that this version can answer with.
-const CODES: [&str; 29] = [
+const CODES: [&str; 30] = [
     "already_checked_in",
     "already_registered",
     "bad_request",
@@ -38,6 +38,7 @@ const CODES: [&str; 29] = [
     "storage_unavailable",
     "ticket_cancelled",
     "ticket_not_found",
+    "unauthorized",
     "unsupported_media_type",
 ];
 

@@ -1,7 +1,7 @@
 //! Paths and methods: 404, 405 with `Allow`, HEAD wherever GET works, OPTIONS.
 
 use super::contract_support::{
-    JSON, NO_TICKET, ORGANIZER, USER, assert_problem, list, sell, send, unlimited,
+    JSON, NO_TICKET, ORGANIZER, USER, assert_problem, list, media_type, sell, send, unlimited,
 };
 use crate::support::Server;
 use std::collections::BTreeSet;
@@ -26,6 +26,7 @@ fn routes() -> Vec<(String, &'static [&'static str])> {
         ("/healthz".to_owned(), &["GET", "HEAD", "OPTIONS"]),
         ("/readyz".to_owned(), &["GET", "HEAD", "OPTIONS"]),
         ("/problems/sold-out".to_owned(), &["GET", "HEAD", "OPTIONS"]),
+        ("/".to_owned(), &["GET", "HEAD", "OPTIONS"]),
     ]
 }
 
@@ -39,7 +40,6 @@ fn an_unknown_path_is_not_found_for_every_method() {
     server.create_event("Harbour walk", 5);
     let ticket = format!("/tickets/{NO_TICKET}/");
     let unknown = [
-        "/",
         "/nowhere",
         "/event",
         "/events/",
@@ -160,4 +160,28 @@ fn a_query_does_not_change_the_route() {
     send(&server, "POST", &path, &[USER, JSON], body).expect_status(201);
     send(&server, "GET", &format!("/events/{event}?x=/y"), &[], None).expect_status(200);
     send(&server, "GET", "/healthz?probe=1", &[], None).expect_status(200);
+}
+
+#[test]
+fn the_index_tells_of_every_method_with_its_role_and_how_to_call_it() {
+    let server = unlimited();
+    let index = send(&server, "GET", "/", &[], None).expect_status(200);
+    assert_eq!(media_type(&index), "text/plain");
+    for row in [
+        "GET    /events                    anyone",
+        "POST   /events                    organizer",
+        "POST   /events/{id}/register      user",
+        "  curl -H 'X-Role: organizer' -d '{\"name\":\"Concert\",\"total_spots\":5}' localhost:8080/events",
+    ] {
+        assert!(
+            index.body.lines().any(|line| line == row),
+            "{row}: {index:?}"
+        );
+    }
+    let paths = index
+        .body
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(1));
+    let told: BTreeSet<&str> = paths.filter(|path| path.starts_with('/')).collect();
+    assert!(told.len() >= routes().len(), "{told:?}");
 }

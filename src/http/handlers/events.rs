@@ -25,6 +25,7 @@ pub fn create(context: &Context, call: &Call) -> Handled {
         sales_open_at: members.time("sales_open_at")?,
         sales_close_at: members.time("sales_close_at")?,
         hold_seconds: members.integer("hold_seconds", HOLD_SECONDS_MIN, HOLD_SECONDS_MAX)?,
+        owner_key_id: call.caller.organizer_key,
     };
     members.none_left()?;
     if !is_sales_window(new.sales_open_at, new.sales_close_at) {
@@ -39,10 +40,11 @@ pub fn create(context: &Context, call: &Call) -> Handled {
 
 pub fn list(context: &Context, call: &Call) -> Handled {
     let page = Page::parse(call.query)?;
+    let owner = call.caller.organizer_key;
     let now = context.shared.clock.now();
     let mut events = context
         .db
-        .read_one(|tx| box_office::list_events(tx, now, page.after, page.limit + 1))?;
+        .read_one(|tx| box_office::list_events(tx, now, owner, page.after, page.limit + 1))?;
     let more = events.len() > page.limit;
     events.truncate(page.limit);
     let mut answer = Answer::json(200, &events);

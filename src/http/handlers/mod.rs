@@ -4,6 +4,7 @@
 //! the box office refuses.
 
 pub mod events;
+pub mod index;
 pub mod service;
 pub mod tickets;
 

@@ -1,0 +1,1 @@
+SELECT owner_key_id FROM events WHERE id = :id;
