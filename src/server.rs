@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, select};
 
 use crate::clock::Clock;
 use crate::config::{Config, Life};
-use crate::http::{Address, Intake, Listening, Settings};
+use crate::http::{Address, Intake, Listening, STREAMS_MAX, Settings};
 use crate::keeper;
 use crate::logging;
 use crate::reaper::Reaper;
@@ -59,7 +59,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
         .map_err(|e| cannot_open(config, e))?;
     let sound = !config.verify_on_start || is_sound(config)?;
     let durable = Durable::new(&config.db, config.durability.into())?;
-    let readers = (0..config.workers())
+    let readers = (0..STREAMS_MAX + config.workers())
         .map(|_| open(config))
         .collect::<Result<_, _>>()?;
     let housekeeper = open(config)?;

@@ -18,6 +18,8 @@ mod suite {
     mod stop;
 
     // The HTTP contract: what each call answers.
+    mod attendees;
+    mod attendees_csv;
     mod bodies;
     mod check_in;
     mod contract_support;

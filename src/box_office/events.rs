@@ -32,15 +32,17 @@ pub fn show_event(tx: &Tx, now: Timestamp, id: i64) -> Result<Event, Error> {
     tx.event_find(id, now)?.ok_or(Error::EventNotFound)
 }
 
-/// Up to `limit` events with an id above `after`, oldest first; of this owner, if one is given.
+/// Up to `limit` events behind the position `after` (0: from the beginning), oldest first, each with
+/// its own position; of this owner, if one is given.
 pub fn list_events(
     tx: &Tx,
     now: Timestamp,
     owner_key_id: Option<i64>,
     after: i64,
     limit: usize,
-) -> Result<Vec<Event>, Error> {
-    tx.event_list(owner_key_id, after, limit, now)
+) -> Result<Vec<(i64, Event)>, Error> {
+    let events = tx.event_list(owner_key_id, after, limit, now)?;
+    Ok(events.into_iter().map(|event| (event.id, event)).collect())
 }
 
 /// Changes an event on sale. A change that changes nothing leaves no row in the ledger.

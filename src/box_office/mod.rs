@@ -17,7 +17,9 @@ pub use holds::{events_with_expired_holds, release_expired_holds};
 pub use keys::{add_key, find_key_holder, list_keys, owns_event, owns_ticket, revoke_key};
 pub use once::Done;
 pub use register::{Registration, foresee, register};
-pub use tickets::{TicketRequest, cancel_ticket, check_in, confirm, show_ticket};
+pub use tickets::{
+    TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, list_tickets, show_ticket,
+};
 
 use crate::error::Error;
 use crate::model::Timestamp;

@@ -1,5 +1,6 @@
-//! A ticket after the sale: shown, confirmed, cancelled, used to come in.
+//! A ticket after the sale: shown, listed, confirmed, cancelled, used to come in.
 
+use super::events::show_event;
 use super::once::{Done, once};
 use crate::error::Error;
 use crate::model::{
@@ -19,6 +20,32 @@ pub struct TicketRequest {
 /// Errors: `TicketNotFound`.
 pub fn show_ticket(tx: &Tx, now: Timestamp, ticket_id: &TicketId) -> Result<Ticket, Error> {
     Ok(find(tx, ticket_id)?.at(now))
+}
+
+/// Which of an event's tickets are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct TicketFilter {
+    pub event_id: i64,
+    /// None: any.
+    pub status: Option<TicketStatus>,
+}
+
+/// Up to `limit` tickets behind the position `after` (0: from the beginning) as they are at `now`, in
+/// the order of their sale, each with its own position.
+///
+/// Errors: `EventNotFound`.
+pub fn list_tickets(
+    tx: &Tx,
+    now: Timestamp,
+    filter: TicketFilter,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<(i64, Ticket)>, Error> {
+    let tickets = tx.ticket_list(filter.event_id, after, filter.status, now, limit)?;
+    if tickets.is_empty() {
+        show_event(tx, now, filter.event_id)?;
+    }
+    Ok(tickets.iter().map(|t| (t.seq, t.at(now))).collect())
 }
 
 /// Turns a live hold into a confirmed ticket; a confirmed one stays as it is.

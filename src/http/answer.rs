@@ -4,6 +4,7 @@ use serde::Serialize;
 
 pub const JSON: &str = "application/json";
 pub const JSON_PROBLEM: &str = "application/problem+json";
+pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
 #[derive(Clone, Debug)]

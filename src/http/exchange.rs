@@ -1,12 +1,12 @@
 //! A request that is owed an answer, and how the answer is written: whole, in one write.
 
 use std::cell::RefCell;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
 use log::Level;
-use tiny_http::Request;
+use tiny_http::{HTTPVersion, Request};
 
 use super::answer::{Answer, reason};
 use super::client::ClientAddress;
@@ -61,7 +61,7 @@ impl Exchange {
     pub fn answer_unseen(mut self, answer: Answer) {
         let unread = head::has_unread_body(&self.request);
         self.known.closes |= self.known.ends_in_doubt;
-        let bytes = self.render(&answer);
+        let bytes = self.render(&answer, Framing::Length);
         let peer = self.request.remote_addr().copied();
         if unread {
             dispose::answer_and_dispose(self.request, bytes);
@@ -77,7 +77,52 @@ impl Exchange {
         }
     }
 
-    fn render(&self, answer: &Answer) -> Vec<u8> {
+    /// Writes an answer whose body comes in pieces, the first of them and then those of `next` up to
+    /// an empty one. Waits for a slow reader. If it breaks off, the client can tell: the last chunk
+    /// (RFC 9112, 7.1) is missing. To HTTP/1.0, which has no chunks, it ends with the connection.
+    pub fn answer_in_pieces(
+        mut self,
+        answer: &Answer,
+        first: Vec<u8>,
+        mut next: impl FnMut() -> io::Result<Vec<u8>>,
+    ) {
+        let chunked = *self.request.http_version() >= HTTPVersion(1, 1);
+        self.known.closes |= !chunked;
+        self.log(answer.status);
+        let is_head = head::is_head(&self.request);
+        let framing = match chunked {
+            true => Framing::Chunked,
+            false => Framing::UntilClose,
+        };
+        let mut bytes = self.render(answer, framing);
+        let peer = self.request.remote_addr().copied();
+        let mut writer = self.request.into_writer();
+        let send = || -> io::Result<()> {
+            let mut piece = first;
+            while !is_head && !piece.is_empty() {
+                framing.put(&mut bytes, &piece);
+                writer.write_all(&bytes)?;
+                bytes.clear();
+                piece = next()?;
+            }
+            if !is_head {
+                framing.put(&mut bytes, &[]);
+            }
+            writer.write_all(&bytes)?;
+            writer.flush()
+        };
+        let sent = send();
+        if let Err(e) = &sent {
+            log::warn!(request_id = self.known.request_id.as_str(); "an answer broke off: {e}");
+        }
+        if sent.is_ok() && chunked {
+            self.lanes.leave(peer);
+        } else {
+            self.lanes.close(peer);
+        }
+    }
+
+    fn render(&self, answer: &Answer, framing: Framing) -> Vec<u8> {
         let known = &self.known;
         let mut out = Vec::with_capacity(512 + answer.body.len());
         let _ = write!(
@@ -90,7 +135,13 @@ impl Exchange {
         with_date(|date| put(&mut out, "Date", date));
         if let Some(content_type) = answer.content_type {
             put(&mut out, "Content-Type", content_type);
-            let _ = write!(out, "Content-Length: {}\r\n", answer.body.len());
+            match framing {
+                Framing::Length => {
+                    let _ = write!(out, "Content-Length: {}\r\n", answer.body.len());
+                }
+                Framing::Chunked => put(&mut out, "Transfer-Encoding", "chunked"),
+                Framing::UntilClose => {}
+            }
         }
         if let Some(Standing {
             limit,
@@ -144,6 +195,26 @@ impl Exchange {
              \"path\":\"{path}\",\"status\":{status},\"duration_us\":{duration_us},\
              \"client\":\"{client}\""
         );
+    }
+}
+
+/// How a client knows where a body ends.
+#[derive(Clone, Copy, PartialEq)]
+enum Framing {
+    Length,
+    Chunked,
+    UntilClose,
+}
+
+impl Framing {
+    /// A piece of a body; an empty one is the end.
+    fn put(self, out: &mut Vec<u8>, piece: &[u8]) {
+        if self != Framing::Chunked {
+            return out.extend_from_slice(piece);
+        }
+        let _ = write!(out, "{:x}\r\n", piece.len());
+        out.extend_from_slice(piece);
+        out.extend_from_slice(b"\r\n");
     }
 }
 

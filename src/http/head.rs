@@ -15,6 +15,7 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 /// Values are as received: not one of them may be sent back or logged unchecked.
 #[derive(Default)]
 pub struct Head<'r> {
+    headers: &'r [Header],
     pub request_id: Option<&'r str>,
     pub role: Field<'r>,
     pub authorization: Field<'r>,
@@ -52,7 +53,10 @@ impl<'r> Field<'r> {
 
 impl<'r> Head<'r> {
     pub fn read(request: &'r Request) -> Head<'r> {
-        let mut head = Head::default();
+        let mut head = Head {
+            headers: request.headers(),
+            ..Head::default()
+        };
         for header in request.headers() {
             head.take(header);
         }
@@ -95,6 +99,13 @@ impl<'r> Head<'r> {
             self.keeps_alive |= has("keep-alive");
             self.upgrades |= has("upgrade");
         }
+    }
+
+    /// The values of Accept, which few handlers care about.
+    pub fn accept(&self) -> impl Iterator<Item = &'r str> + Clone {
+        let named = |h: &&Header| h.field.equiv("Accept");
+        let headers = self.headers.iter().filter(named);
+        headers.map(|h| h.value.as_str())
     }
 
     /// Why the request is refused for what its headers alone show, in this order: 411, 413, 417,

@@ -17,6 +17,7 @@ use super::limiter::{Limiter, RateLimit};
 use super::listening::Listening;
 use super::pulse::{self, Target};
 use super::sold_out::SoldOut;
+use super::stream::{STREAMS_MAX, Streams};
 use super::worker::{self, Context, Shared};
 use crate::clock::Clock;
 use crate::store::{CommitQueue, Db, Durable};
@@ -47,14 +48,14 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// `readers` are the workers' own connections, one each.
+    /// `readers` are connections for reading: `STREAMS_MAX` for streams, the rest one for a worker.
     pub fn start(
         listening: Listening,
         settings: Settings,
         clock: Clock,
         writer: Db,
         durable: Durable,
-        readers: Vec<Db>,
+        mut readers: Vec<Db>,
         reaper_runs: Arc<AtomicBool>,
     ) -> io::Result<Intake> {
         let server = Server::from_listener(listening.tiny_listener()?, None);
@@ -82,6 +83,7 @@ impl Intake {
             limiter: settings.rate_limit.map(Limiter::new),
             trusted_proxies: settings.trusted_proxies,
             hold_ms_default: settings.hold_ms_default,
+            streams: Streams::start(readers.drain(..STREAMS_MAX).collect())?,
             sold_out: SoldOut::new(),
             resumed,
             reaper_runs,

@@ -1,5 +1,6 @@
 //! The only place that knows tiny_http: from a listening socket to the box office and back.
 
+mod accept;
 mod access;
 mod answer;
 mod body;
@@ -17,6 +18,7 @@ mod problem;
 mod pulse;
 mod routes;
 mod sold_out;
+mod stream;
 mod worker;
 
 pub use access::Auth;
@@ -24,3 +26,4 @@ pub use client::Cidr;
 pub use intake::{Intake, Settings};
 pub use limiter::RateLimit;
 pub use listening::{Address, Listening};
+pub use stream::STREAMS_MAX;

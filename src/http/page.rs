@@ -1,5 +1,9 @@
-//! Pages of a list: how far, and where it goes on.
+//! Pages of a list. A cursor names the list and the position of the last row that was shown, so that
+//! nothing is shown twice or left out, whatever is added between two pages (keyset pagination).
 
+use serde::Serialize;
+
+use super::answer::Answer;
 use super::body::invalid;
 use super::problem::Problem;
 
@@ -8,40 +12,59 @@ const LIMIT_MAX: usize = 100;
 
 /// Where a list goes on, and how far.
 pub struct Page {
-    pub limit: usize,
+    /// What this list's cursors begin with.
+    list: char,
+    limit: usize,
     pub after: i64,
 }
 
 impl Page {
-    pub fn parse(query: &str) -> Result<Page, Problem> {
-        let mut limit = None;
-        let mut after = None;
-        for parameter in query.split('&') {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let slot = match name {
-                "limit" => &mut limit,
-                "after" => &mut after,
-                _ => continue,
-            };
-            if slot.replace(value).is_some() {
-                return Err(invalid(name, "must be given once"));
-            }
-        }
-        let limit = match limit {
+    pub fn parse(query: &str, list: char) -> Result<Page, Problem> {
+        let limit = match parameter(query, "limit")? {
             None => LIMIT_DEFAULT,
             Some(text) => whole(text)
                 .filter(|n| (1..=LIMIT_MAX as i64).contains(n))
                 .ok_or_else(|| invalid("limit", "must be a whole number from 1 to 100"))?
                 as usize,
         };
-        let after = match after {
+        let after = match parameter(query, "after")? {
             None => 0,
             Some(cursor) => cursor
-                .strip_prefix('e')
+                .strip_prefix(list)
                 .and_then(whole)
                 .ok_or_else(|| invalid("after", "must be a cursor from a Link header"))?,
         };
-        Ok(Page { limit, after })
+        Ok(Page { list, limit, after })
+    }
+
+    /// One more than are shown, to learn whether there is a next page.
+    pub fn rows(&self) -> usize {
+        self.limit + 1
+    }
+
+    /// `rows` come with their positions; `path` is where the next page is, up to its own parameters.
+    pub fn answer<T: Serialize>(&self, path: &str, rows: &[(i64, T)]) -> Answer {
+        let shown: Vec<&T> = rows.iter().take(self.limit).map(|(_, row)| row).collect();
+        let answer = Answer::json(200, &shown);
+        if rows.len() <= self.limit {
+            return answer;
+        }
+        let (list, limit, last) = (self.list, self.limit, rows[self.limit - 1].0);
+        let next = format!("<{path}limit={limit}&after={list}{last}>; rel=\"next\"");
+        answer.header("Link", next)
+    }
+}
+
+/// A parameter of the query, which may be given once. Those that nobody asks for are ignored.
+pub fn parameter<'q>(query: &'q str, name: &str) -> Result<Option<&'q str>, Problem> {
+    let mut values = query.split('&').filter_map(|parameter| {
+        let (given, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        (given == name).then_some(value)
+    });
+    let value = values.next();
+    match values.next() {
+        None => Ok(value),
+        Some(_) => Err(invalid(name, "must be given once")),
     }
 }
 

@@ -90,7 +90,7 @@ codes! {
     AlreadyCheckedIn "already_checked_in" 409 "Already checked in"
         "The ticket's holder came in at checked_in_at. A ticket lets in once, and cannot be given back after that.";
     Overloaded "overloaded" 503 "Overloaded"
-        "More requests wait for the disk than can be kept. Nothing was sold; retry with the same Idempotency-Key.";
+        "The server has as much to do as it can take on. Nothing was sold; retry after Retry-After, with the same Idempotency-Key.";
     StorageUnavailable "storage_unavailable" 503 "Storage unavailable"
         "The database cannot be written now. Nothing was sold; retry with the same Idempotency-Key.";
     ShuttingDown "shutting_down" 503 "Shutting down"

@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::handlers::{events, index, service, tickets};
 use super::head::Head;
 use super::problem::{Code, Problem};
+use super::stream::Pieces;
 use super::worker::{Context, Work};
 use crate::model::Role;
 
@@ -23,6 +24,8 @@ pub enum Outcome {
     Answer(Answer),
     /// It is answered once this has been committed.
     Commit(Work),
+    /// It is answered with a body that is made while it is sent.
+    Stream(Answer, Pieces),
 }
 
 type Handler = fn(&Context, &Call) -> Result<Outcome, Problem>;
@@ -89,6 +92,10 @@ pub const ROUTES: &[Route] = &[
         &[get(None, events::show), patch(ORGANIZER, events::change)],
     ),
     route("/events/{id}/cancel", &[post(ORGANIZER, events::cancel)]),
+    route(
+        "/events/{id}/tickets",
+        &[get(Some(ORGANIZER), tickets::list)],
+    ),
     route("/events/{id}/register", &[post(USER, tickets::register)]),
     route("/tickets/{id}", &[get(Some(USER), tickets::show)]),
     route("/tickets/{id}/confirm", &[post(USER, tickets::confirm)]),

@@ -22,6 +22,7 @@ use super::limiter::{Limiter, Standing};
 use super::problem::{Code, Problem};
 use super::routes::{self, Call, Outcome, Route};
 use super::sold_out::SoldOut;
+use super::stream::{Stream, Streams};
 use crate::box_office::Done;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -45,6 +46,7 @@ pub struct Shared {
     pub hold_ms_default: i64,
     pub sold_out: SoldOut,
     pub lanes: Arc<Lanes>,
+    pub streams: Streams,
     pub resumed: Receiver<Request>,
     pub reaper_runs: Arc<AtomicBool>,
     pub stopping: AtomicBool,
@@ -249,6 +251,11 @@ fn handle(context: &Context, mut request: Request) {
     match decided.unwrap_or_else(panicked) {
         Ok(Outcome::Answer(answer)) => exchange.answer(answer),
         Err(problem) => exchange.answer_result(Err(problem)),
+        Ok(Outcome::Stream(answer, pieces)) => shared.streams.send(Stream {
+            exchange,
+            answer,
+            pieces,
+        }),
         Ok(Outcome::Commit(work)) => {
             let job = Box::new(PendingJob {
                 exchange,

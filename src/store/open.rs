@@ -22,6 +22,7 @@ const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 const MIGRATIONS: &[M] = &[
     M::up(include_str!("../../sql/0001_schema.sql")),
     M::up(include_str!("../../sql/0002_api_keys.sql")),
+    M::up(include_str!("../../sql/0003_attendees.sql")),
 ];
 
 /// Why a file is not opened. It is untouched in all of these cases.

@@ -166,6 +166,29 @@ impl<'c> Tx<'c> {
         Ok(owner.flatten())
     }
 
+    /// Up to `limit` tickets of an event with a seq above `after`, in the order of their sale; of
+    /// one status at `now`, or of any.
+    pub fn ticket_list(
+        &self,
+        event_id: i64,
+        after: i64,
+        status: Option<TicketStatus>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<TicketRecord>, Error> {
+        self.list(
+            include_str!("../../sql/ticket_list.sql"),
+            params![
+                event_id,
+                after,
+                status.map(TicketStatus::as_str),
+                now,
+                limit as i64
+            ],
+            ticket,
+        )
+    }
+
     /// False: it was not a live hold.
     pub fn ticket_confirm(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
         let sql = include_str!("../../sql/ticket_confirm.sql");

@@ -1,10 +1,10 @@
 //! `POST /events/{id}/cancel`: the event and all of its live tickets end in one moment, once.
 
 use super::contract_support::{
-    JSON, ORGANIZER, assert_problem, cancel_event, change_event, frozen, get_ticket, ledger,
+    JSON, ORGANIZER, assert_problem, cancel_event, change_event, fill, frozen, get_ticket, ledger,
     rfc3339, sell, send, unlimited,
 };
-use crate::support::{PATIENCE, Server, wait_until};
+use crate::support::{PATIENCE, wait_until};
 use serde_json::json;
 use std::sync::Barrier;
 
@@ -107,23 +107,6 @@ fn a_cancellation_by_key_is_replayed() {
     assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
     assert_problem(&cancel(other), 422, "idempotency_key_reused");
     assert_eq!(server.event(other)["status"], "on_sale");
-}
-
-/// Put there by one statement each, as so many sales would take the test's time.
-fn fill(server: &Server, event: i64, tickets: i64) {
-    let db = server.db();
-    let sql = format!(
-        "BEGIN IMMEDIATE;
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {tickets})
-         INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
-         SELECT printf('00000000-0000-4000-8000-%012d', i), {event}, 'buyer-' || i || '@example.com',
-                'reserved', 1, 9000000000000 FROM n;
-         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
-         SELECT 1, event_id, ticket_id, 'reserved', -1 FROM tickets WHERE event_id = {event};
-         UPDATE events SET available_spots = available_spots - {tickets} WHERE id = {event};
-         COMMIT;"
-    );
-    db.execute_batch(&sql).unwrap();
 }
 
 #[test]

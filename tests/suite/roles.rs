@@ -12,6 +12,7 @@ fn guarded_calls() -> Vec<(&'static str, String, Option<&'static str>, &'static 
         ("POST", "/events".to_owned(), Some(EVENT), "organizer"),
         ("PATCH", "/events/1".to_owned(), Some("{}"), "organizer"),
         ("POST", "/events/1/cancel".to_owned(), None, "organizer"),
+        ("GET", "/events/1/tickets".to_owned(), None, "organizer"),
         ("POST", "/events/1/register".to_owned(), Some(BUYER), "user"),
         ("GET", format!("/tickets/{NO_TICKET}"), None, "user"),
         (

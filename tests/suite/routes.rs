@@ -13,6 +13,7 @@ fn routes() -> Vec<(String, &'static [&'static str])> {
         ("/events/1".to_owned(), &["GET", "HEAD", "PATCH", "OPTIONS"]),
         ("/events/1/cancel".to_owned(), &["POST", "OPTIONS"]),
         ("/events/1/register".to_owned(), &["POST", "OPTIONS"]),
+        ("/events/1/tickets".to_owned(), &["GET", "HEAD", "OPTIONS"]),
         (format!("/tickets/{NO_TICKET}"), &["GET", "HEAD", "OPTIONS"]),
         (
             format!("/tickets/{NO_TICKET}/confirm"),

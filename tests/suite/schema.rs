@@ -148,6 +148,19 @@ fn a_ticket_changes_its_status_along_the_state_machine_only() {
 }
 
 #[test]
+fn a_ticket_lets_in_once() {
+    let (server, db) = furnished();
+    let come_in = "UPDATE tickets SET checked_in_at = ?1 WHERE seq = 2";
+    db.execute(come_in, [9]).unwrap();
+    for again in [Some(10), None] {
+        let refused = db.execute(come_in, [again]).unwrap_err();
+        assert!(is_about_the_data(&refused), "{refused}");
+    }
+    db.execute(come_in, [9]).unwrap();
+    drop(server);
+}
+
+#[test]
 fn a_tickets_times_and_reasons_fit_its_status() {
     assert_all_refused(&[
         "UPDATE tickets SET status = 'confirmed' WHERE seq = 1",

@@ -206,6 +206,18 @@ impl Client {
         }
     }
 
+    /// The next answer without its body: that of a HEAD, or one whose body is read later.
+    pub fn read_head(&mut self) -> Response {
+        self.try_read(true).expect("an answer")
+    }
+
+    /// The chunks that follow a head.
+    pub fn read_rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        self.read_chunks(&mut body)?;
+        Ok(body)
+    }
+
     fn try_read(&mut self, is_head: bool) -> io::Result<Response> {
         let status_line = self.read_line()?;
         let status = status_line
@@ -236,11 +248,16 @@ impl Client {
     }
 
     fn read_body(&mut self, response: &Response) -> io::Result<String> {
-        if let Some(coding) = response.header("Transfer-Encoding") {
-            return Err(broken(format!("Transfer-Encoding: {coding}")));
-        }
         let mut body = Vec::new();
-        match response.header("Content-Length") {
+        let (coding, length) = (
+            response.header("Transfer-Encoding"),
+            response.header("Content-Length"),
+        );
+        match length {
+            None if coding == Some("chunked") => self.read_chunks(&mut body)?,
+            _ if coding.is_some() => {
+                return Err(broken(format!("framed as {coding:?}, {length:?}")));
+            }
             Some(length) => {
                 let length = length.parse().map_err(|_| broken(length.to_owned()))?;
                 body.resize(length, 0);
@@ -251,6 +268,23 @@ impl Client {
             }
         }
         String::from_utf8(body).map_err(|e| broken(e.to_string()))
+    }
+
+    /// RFC 9112, 7.1. A body without its last chunk is an error.
+    fn read_chunks(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            let size = self.read_line()?;
+            let size = usize::from_str_radix(&size, 16).map_err(|_| broken(size))?;
+            let start = body.len();
+            body.resize(start + size, 0);
+            self.wire.read_exact(&mut body[start..])?;
+            if !self.read_line()?.is_empty() {
+                return Err(broken("a chunk without its end".to_owned()));
+            }
+            if size == 0 {
+                return Ok(());
+            }
+        }
     }
 
     fn read_line(&mut self) -> io::Result<String> {

@@ -39,23 +39,13 @@ pub fn create(context: &Context, call: &Call) -> Handled {
 }
 
 pub fn list(context: &Context, call: &Call) -> Handled {
-    let page = Page::parse(call.query)?;
+    let page = Page::parse(call.query, 'e')?;
     let owner = call.caller.organizer_key;
     let now = context.shared.clock.now();
-    let mut events = context
+    let events = context
         .db
-        .read_one(|tx| box_office::list_events(tx, now, owner, page.after, page.limit + 1))?;
-    let more = events.len() > page.limit;
-    events.truncate(page.limit);
-    let mut answer = Answer::json(200, &events);
-    if let Some(last) = events.last().filter(|_| more) {
-        let next = format!(
-            "</events?limit={}&after=e{}>; rel=\"next\"",
-            page.limit, last.id
-        );
-        answer = answer.header("Link", next);
-    }
-    Ok(Outcome::Answer(answer))
+        .read_one(|tx| box_office::list_events(tx, now, owner, page.after, page.rows()))?;
+    Ok(Outcome::Answer(page.answer("/events?", &events)))
 }
 
 pub fn show(context: &Context, call: &Call) -> Handled {

@@ -3,6 +3,7 @@
 //! Each refuses in this order: 415 and 400 on the body, 404 for an id that cannot exist, then what
 //! the box office refuses.
 
+mod attendees;
 pub mod events;
 pub mod index;
 pub mod service;

@@ -1,14 +1,16 @@
-//! Tickets: sold, shown, confirmed, cancelled, used to come in.
+//! Tickets: sold, shown, listed, confirmed, cancelled, used to come in.
 
-use super::{Handled, commit, event_id, idempotency_key, ticket_id};
-use crate::box_office::{self, Registration, TicketRequest};
+use super::{Handled, attendees, commit, event_id, idempotency_key, ticket_id};
+use crate::box_office::{self, Registration, TicketFilter, TicketRequest};
 use crate::error::Error;
+use crate::http::accept;
 use crate::http::answer::Answer;
 use crate::http::body::{Members, invalid, required};
+use crate::http::page::{Page, parameter};
 use crate::http::problem::Problem;
 use crate::http::routes::{Call, Outcome};
 use crate::http::worker::{Committed, Context};
-use crate::model::{Email, TicketId};
+use crate::model::{Email, TicketId, TicketStatus};
 
 pub fn register(context: &Context, call: &Call) -> Handled {
     let mut members = Members::parse(call.head, call.body)?;
@@ -47,6 +49,50 @@ pub fn register(context: &Context, call: &Call) -> Handled {
         }
         done.map(Committed::Registration)
     })
+}
+
+/// As pages of JSON, or all of them as CSV.
+pub fn list(context: &Context, call: &Call) -> Handled {
+    let status = parameter(call.query, "status")?;
+    let parse = |text| {
+        TicketStatus::parse(text)
+            .ok_or_else(|| invalid("status", "must be reserved, confirmed or cancelled"))
+    };
+    let as_csv = accept::prefers_csv(call.head.accept());
+    let page = match as_csv {
+        true => no_page(call.query)?,
+        false => Some(Page::parse(call.query, 't')?),
+    };
+    let filter = TicketFilter {
+        status: status.map(parse).transpose()?,
+        event_id: event_id(call.id)?,
+    };
+    let Some(page) = page else {
+        return Ok(attendees::export(filter, context.shared.clock.clone()));
+    };
+    let now = context.shared.clock.now();
+    let tickets = context
+        .db
+        .read(|tx| box_office::list_tickets(tx, now, filter, page.after, page.rows()))?;
+    let mut path = format!("/events/{}/tickets?", filter.event_id);
+    if let Some(status) = status {
+        path.push_str(&format!("status={status}&"));
+    }
+    Ok(Outcome::Answer(
+        page.answer(&path, &tickets).header("Vary", "Accept"),
+    ))
+}
+
+fn no_page(query: &str) -> Result<Option<Page>, Problem> {
+    for name in ["limit", "after"] {
+        if parameter(query, name)?.is_some() {
+            return Err(invalid(
+                name,
+                "does not go with text/csv, which is not paged",
+            ));
+        }
+    }
+    Ok(None)
 }
 
 pub fn show(context: &Context, call: &Call) -> Handled {
