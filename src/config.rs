@@ -109,9 +109,9 @@ pub struct Config {
     #[arg(long, env = "LASTSEAT_NO_KEEPER")]
     pub no_keeper: bool,
 
-    /// What the keeper tells the server that it starts
+    /// Told by the keeper to the server that it starts: how many there have been before
     #[arg(long, env = "LASTSEAT_KEPT", hide = true)]
-    pub kept: Option<Life>,
+    pub kept: Option<u64>,
 
     /// Verify the database first; if it is not sound, /readyz answers 503
     #[arg(long, visible_alias = "on-start", env = "LASTSEAT_VERIFY_ON_START")]
@@ -140,19 +140,17 @@ impl Config {
         ))
     }
 
+    /// How many servers this one's keeper has had before.
+    pub fn predecessors(&self) -> u64 {
+        self.kept.unwrap_or(0)
+    }
+
     /// Two workers sold faster than four on two cores: the fsync is shared either way, and more
     /// threads only take turns.
     pub fn workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, usize::from);
         self.workers.unwrap_or_else(|| cores().clamp(2, 16))
     }
-}
-
-/// Whether a server has had a predecessor that listened.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub enum Life {
-    First,
-    Next,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

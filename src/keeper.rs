@@ -46,10 +46,10 @@ pub fn run(config: &Config, listening: &Listening) -> io::Result<u8> {
 
 fn keep(listening: &Listening, stops: &Receiver<()>) -> io::Result<u8> {
     let mut pause = PAUSE_FIRST;
-    let mut life = "first";
+    let mut before = 0;
     loop {
         let born = Instant::now();
-        let mut server = Kept::start(listening, life)?;
+        let mut server = Kept::start(listening, before)?;
         let status = select! {
             recv(server.ended) -> status => status,
             recv(stops) -> _ => return Ok(server.stop()),
@@ -59,7 +59,7 @@ fn keep(listening: &Listening, stops: &Receiver<()>) -> io::Result<u8> {
             return Ok(code);
         }
         log::warn!("the server ended ({status}): starting another");
-        life = "next";
+        before += 1;
         if born.elapsed() >= LIVES {
             pause = PAUSE_FIRST;
         } else if stops.recv_timeout(pause).is_ok() {
@@ -89,7 +89,8 @@ struct Kept {
 }
 
 impl Kept {
-    fn start(listening: &Listening, life: &str) -> io::Result<Kept> {
+    /// `before`: how many servers there have been.
+    fn start(listening: &Listening, before: u64) -> io::Result<Kept> {
         let socket = FdMapping {
             parent_fd: listening.to_hand_over()?,
             child_fd: SOCKET_FD,
@@ -100,7 +101,7 @@ impl Kept {
         command
             .arg0(&name)
             .args(arguments)
-            .env("LASTSEAT_KEPT", life)
+            .env("LASTSEAT_KEPT", before.to_string())
             .env("LISTEN_FDS", "1")
             .env_remove("LISTEN_PID")
             .stdin(Stdio::piped())

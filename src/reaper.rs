@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::box_office;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::metrics::METRICS;
 use crate::store::{CommitQueue, Db};
 
 /// Holds released in one transaction at most: buyers wait no longer than that takes.
@@ -82,6 +83,7 @@ fn keep_house(
         }
         if Instant::now() >= next_sweep {
             next_sweep = Instant::now() + sweep_every;
+            METRICS.reaper_last_run.set(clock.now().0 as f64 / 1_000.0);
             match sweep(db, commits, clock, stopped) {
                 Ok(0) => {}
                 Ok(released) => log::info!(released = released; "swept up expired holds"),

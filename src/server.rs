@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, select};
 
 use crate::clock::Clock;
-use crate::config::{Config, Life};
+use crate::config::Config;
 use crate::http::{Address, Intake, Listening, STREAMS_MAX, Settings};
 use crate::keeper;
 use crate::logging;
+use crate::metrics::METRICS;
 use crate::reaper::Reaper;
 use crate::signals;
 use crate::store::{Db, Durable, OpenError};
@@ -49,6 +50,7 @@ pub enum End {
 /// Errors, in this order: `Database` (the file is untouched), `Signals`, `Threads`.
 pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     logging::start(config.log_level);
+    METRICS.recycles.inc_by(config.predecessors());
     let clock = match &config.test_hooks {
         Some(folder) if folder.join("clock").exists() => Clock::File(folder.join("clock")),
         _ => Clock::system(),
@@ -142,7 +144,7 @@ fn announce(config: &Config) {
         Address::Tcp(address) => format!("http://{address}"),
         unix => unix.to_string(),
     };
-    if config.kept != Some(Life::Next) {
+    if config.predecessors() == 0 {
         println!("listening on {url} (database {})", config.db.display());
     }
     log::info!(address = url.as_str(), workers = config.workers(); "listening");

@@ -46,6 +46,7 @@ mod suite {
     // The program around it: its flags, its file, its log, its housekeeping.
     mod command_line;
     mod log;
+    mod metrics;
     mod reaper;
     mod schema;
     mod start_failures;

@@ -4,7 +4,7 @@ use super::holds::release_all_expired_holds;
 use super::once::{Done, once};
 use crate::error::Error;
 use crate::model::{
-    Event, EventChange, EventStatus, IdempotencyKey, LedgerKind, NewEvent, Timestamp,
+    Event, EventChange, EventStatus, IdempotencyKey, LedgerKind, NewEvent, Spots, Timestamp,
     is_sales_window,
 };
 use crate::store::Tx;
@@ -30,6 +30,11 @@ pub fn create_event(
 /// Errors: `EventNotFound`.
 pub fn show_event(tx: &Tx, now: Timestamp, id: i64) -> Result<Event, Error> {
     tx.event_find(id, now)?.ok_or(Error::EventNotFound)
+}
+
+/// The spots of the newest events on sale, the newest first.
+pub fn newest_events(tx: &Tx, now: Timestamp, limit: usize) -> Result<Vec<Spots>, Error> {
+    tx.event_list_newest(now, limit)
 }
 
 /// Up to `limit` events behind the position `after` (0: from the beginning), oldest first, each with

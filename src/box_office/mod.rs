@@ -12,7 +12,9 @@ mod once;
 mod register;
 mod tickets;
 
-pub use events::{cancel_event, change_event, create_event, list_events, show_event};
+pub use events::{
+    cancel_event, change_event, create_event, list_events, newest_events, show_event,
+};
 pub use holds::{events_with_expired_holds, release_expired_holds};
 pub use keys::{add_key, find_key_holder, list_keys, owns_event, owns_ticket, revoke_key};
 pub use once::Done;

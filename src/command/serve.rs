@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use super::Failure;
-use crate::config::{Config, Life};
+use crate::config::Config;
 use crate::http::{Address, Listening};
 use crate::keeper;
 use crate::server::{self, End};
@@ -49,7 +49,7 @@ fn serve(config: &Config, listening: Listening) -> Result<ExitCode, Failure> {
         Ok(End::Abandoned) => Ok(ExitCode::FAILURE),
         Ok(End::TakeOver) => Ok(ExitCode::from(keeper::TAKE_OVER)),
         // It has worked before, so it may work again.
-        Err(e) if config.kept == Some(Life::Next) => {
+        Err(e) if config.predecessors() > 0 => {
             log::error!("{e}");
             log::logger().flush();
             Ok(ExitCode::from(keeper::TAKE_OVER))

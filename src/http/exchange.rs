@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::Level;
 use tiny_http::{HTTPVersion, Request};
@@ -15,6 +15,7 @@ use super::head;
 use super::lanes::Lanes;
 use super::limiter::Standing;
 use super::problem::Problem;
+use super::routes::{self, Route};
 use crate::logging;
 
 /// What is known of a request apart from what it asks for.
@@ -23,6 +24,7 @@ pub struct Known {
     pub client: ClientAddress,
     /// For the log: never a ticket's id, which is a secret.
     pub path: String,
+    pub route: Option<&'static Route>,
     pub started: Instant,
     /// None: the rate limit does not cover it.
     pub standing: Option<Standing>,
@@ -53,11 +55,11 @@ impl Exchange {
     }
 
     pub fn answer(self, answer: Answer) {
-        self.log(answer.status);
+        self.record(answer.status);
         self.answer_unseen(answer);
     }
 
-    /// Without a line in the log.
+    /// Without a line in the log, and not counted.
     pub fn answer_unseen(mut self, answer: Answer) {
         let unread = head::has_unread_body(&self.request);
         self.known.closes |= self.known.ends_in_doubt;
@@ -88,7 +90,7 @@ impl Exchange {
     ) {
         let chunked = *self.request.http_version() >= HTTPVersion(1, 1);
         self.known.closes |= !chunked;
-        self.log(answer.status);
+        self.record(answer.status);
         let is_head = head::is_head(&self.request);
         let framing = match chunked {
             true => Framing::Chunked,
@@ -169,7 +171,19 @@ impl Exchange {
         out
     }
 
-    fn log(&self, status: u16) {
+    /// Counts the answer, and writes its line in the log.
+    fn record(&self, status: u16) {
+        let took = self.known.started.elapsed();
+        routes::count(
+            self.known.route,
+            self.request.method().as_str(),
+            status,
+            took,
+        );
+        self.log(status, took);
+    }
+
+    fn log(&self, status: u16, took: Duration) {
         let level = if status >= 500 {
             Level::Error
         } else {
@@ -182,11 +196,10 @@ impl Exchange {
             request_id,
             client,
             path,
-            started,
             ..
         } = &self.known;
         let method = method_for_log(&self.request);
-        let duration_us = started.elapsed().as_micros();
+        let duration_us = took.as_micros();
         // None of these can hold a character that JSON would have escaped.
         log::log!(
             target: logging::RENDERED,

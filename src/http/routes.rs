@@ -1,12 +1,15 @@
 //! The routes: one table that says what there is, who may use it, and what handles it.
 
+use std::time::Duration;
+
 use super::access::{self, Caller};
 use super::answer::Answer;
-use super::handlers::{events, index, service, tickets};
+use super::handlers::{events, index, metrics, service, tickets};
 use super::head::Head;
 use super::problem::{Code, Problem};
 use super::stream::Pieces;
 use super::worker::{Context, Work};
+use crate::metrics::RouteCounters;
 use crate::model::Role;
 
 /// A request as its handler sees it: on its route, allowed, not yet understood.
@@ -35,6 +38,7 @@ pub struct Route {
     /// Whether the rate limit covers it.
     pub limited: bool,
     pub endpoints: &'static [Endpoint],
+    pub counters: RouteCounters,
 }
 
 pub struct Endpoint {
@@ -73,6 +77,7 @@ const fn route(path: &'static str, endpoints: &'static [Endpoint]) -> Route {
         path,
         limited: true,
         endpoints,
+        counters: RouteCounters::at_zero(),
     }
 }
 
@@ -81,7 +86,7 @@ const POST: &str = "POST";
 const ORGANIZER: Role = Role::Organizer;
 const USER: Role = Role::User;
 
-pub const ROUTES: &[Route] = &[
+pub static ROUTES: [Route; 14] = [
     route("/", &[get(None, index::show)]),
     route(
         "/events",
@@ -109,13 +114,31 @@ pub const ROUTES: &[Route] = &[
         path: "/healthz",
         limited: false,
         endpoints: &[get(None, service::health)],
+        counters: RouteCounters::at_zero(),
     },
     Route {
         path: "/readyz",
         limited: false,
         endpoints: &[get(None, service::ready)],
+        counters: RouteCounters::at_zero(),
+    },
+    Route {
+        path: "/metrics",
+        limited: false,
+        endpoints: &[get(None, metrics::show)],
+        counters: RouteCounters::at_zero(),
     },
 ];
+
+/// For what is on no route.
+static ELSEWHERE: RouteCounters = RouteCounters::at_zero();
+
+pub fn count(route: Option<&Route>, method: &str, status: u16, took: Duration) {
+    match route {
+        Some(route) => route.counters.count(route.path, method, status, took),
+        None => ELSEWHERE.count("none", method, status, took),
+    }
+}
 
 /// The route of a path, and what its `{id}` is.
 pub fn find(path: &str) -> Option<(&'static Route, &str)> {

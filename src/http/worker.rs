@@ -27,6 +27,7 @@ use crate::box_office::Done;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::logging;
+use crate::metrics::METRICS;
 use crate::model::{Event, Ticket, Timestamp};
 use crate::store::{CommitQueue, Db, Job, Tx};
 
@@ -276,13 +277,21 @@ fn refuse_early(refusal: Option<Problem>, standing: Option<Standing>) -> Result<
         return Err(problem);
     }
     match standing {
-        Some(standing) if !standing.admitted => Err(Problem::rate_limited(standing)),
+        Some(standing) if !standing.admitted => {
+            METRICS.rate_limited.inc();
+            Err(Problem::rate_limited(standing))
+        }
         _ => Ok(()),
     }
 }
 
 impl Known {
-    fn of(shared: &Shared, request: &Request, head: &Head, found: Option<(&Route, &str)>) -> Known {
+    fn of(
+        shared: &Shared,
+        request: &Request,
+        head: &Head,
+        found: Option<(&'static Route, &str)>,
+    ) -> Known {
         let peer = request.remote_addr().map(|a| a.ip());
         let path = match found {
             Some((_, id)) if id.bytes().all(|b| b.is_ascii_digit()) => {
@@ -295,6 +304,7 @@ impl Known {
             request_id: head.request_id.map_or_else(new_request_id, str::to_owned),
             client: ClientAddress::find(peer, &head.forwarded_for, &shared.trusted_proxies),
             path: path.to_owned(),
+            route: found.map(|(route, _)| route),
             started: Instant::now(),
             standing: None,
             closes: head.closes,

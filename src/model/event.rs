@@ -113,6 +113,14 @@ pub fn is_sales_window(open: Option<Timestamp>, close: Option<Timestamp>) -> boo
     open.zip(close).is_none_or(|(open, close)| open < close)
 }
 
+/// How far a sale has come. `available_spots` counts expired holds as free.
+#[derive(Clone, Debug)]
+pub struct Spots {
+    pub event_id: i64,
+    pub total_spots: i64,
+    pub available_spots: i64,
+}
+
 /// All that decides whether an address gets a spot of an event.
 #[derive(Clone, Debug)]
 pub struct Sale {

@@ -35,7 +35,7 @@ pub use access::{ApiKey, KeyDigest, KeyHolder, KeyName, KeyRecord, Role};
 pub use email::Email;
 pub use event::{
     Event, EventChange, EventName, EventStatus, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent,
-    SPOTS_MAX, Sale, is_sales_window,
+    SPOTS_MAX, Sale, Spots, is_sales_window,
 };
 pub use key::IdempotencyKey;
 pub use ledger::LedgerKind;

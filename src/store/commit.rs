@@ -17,6 +17,7 @@ use super::open::Transaction;
 use super::{Db, Durable, Tx};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::metrics::METRICS;
 use crate::model::Timestamp;
 
 /// A piece of work that shares its transaction with others.
@@ -71,6 +72,16 @@ impl CommitQueue {
         })
     }
 
+    /// Jobs that wait.
+    pub fn queued(&self) -> i64 {
+        self.jobs.1.len() as i64
+    }
+
+    /// Jobs that may wait.
+    pub fn queued_max(&self) -> i64 {
+        self.jobs.1.capacity().unwrap_or(0) as i64
+    }
+
     /// Commits what is queued, unless somebody else is at it.
     pub fn lead(&self) {
         while !self.jobs.1.is_empty() {
@@ -90,6 +101,7 @@ impl CommitQueue {
                 log::error!(jobs = batch.len(); "a batch may not be on disk: {e}");
                 outcomes.fill(Err(e));
             }
+            count(&outcomes);
             for (job, outcome) in batch.into_iter().zip(outcomes) {
                 job.finish(outcome);
             }
@@ -103,8 +115,11 @@ impl CommitQueue {
     ) -> Result<T, Error> {
         self.with_baton(|writer| {
             let transaction = Transaction::begin(&writer.conn, "BEGIN IMMEDIATE")?;
-            let result = f(&Tx::on(&writer.conn), self.clock.now())?;
+            let tx = Tx::on(&writer.conn);
+            let result = f(&tx, self.clock.now())?;
             transaction.commit()?;
+            METRICS.commits.inc();
+            METRICS.holds_released.inc_by(tx.holds_released());
             Ok(result)
         })
     }
@@ -155,6 +170,15 @@ impl Drop for Baton<'_> {
     }
 }
 
+fn count(outcomes: &[Result<(), Error>]) {
+    if outcomes.iter().any(Result::is_ok) {
+        METRICS.commits.inc();
+        METRICS.jobs_per_commit.observe(outcomes.len() as f64);
+    } else {
+        METRICS.commits_failed.inc();
+    }
+}
+
 /// One outcome for each job, in order.
 fn commit(writer: &Db, batch: &mut [BoxedJob], clock: &Clock) -> Vec<Result<(), Error>> {
     // Almost always nothing fails, and then no savepoint was needed. If something does, the whole
@@ -188,7 +212,10 @@ fn run_together(writer: &Db, batch: &mut [BoxedJob], clock: &Clock) -> Attempt {
         }
     }
     match transaction.commit() {
-        Ok(()) => Attempt::Done,
+        Ok(()) => {
+            METRICS.holds_released.inc_by(tx.holds_released());
+            Attempt::Done
+        }
         Err(e) => Attempt::TransactionFailed(e),
     }
 }
@@ -203,6 +230,7 @@ fn run_apart(
     let mut outcomes = Vec::with_capacity(batch.len());
     for job in batch {
         writer.conn.execute_batch("SAVEPOINT job")?;
+        let released = tx.holds_released();
         let outcome = run_guarded(job, &tx, now);
         if !transaction.is_open() {
             // SQLite has rolled back everything, the jobs before this one included.
@@ -212,11 +240,13 @@ fn run_apart(
         }
         if outcome.is_err() {
             writer.conn.execute_batch("ROLLBACK TO job")?;
+            tx.set_holds_released(released);
         }
         writer.conn.execute_batch("RELEASE job")?;
         outcomes.push(outcome);
     }
     transaction.commit()?;
+    METRICS.holds_released.inc_by(tx.holds_released());
     Ok(outcomes)
 }
 

@@ -97,6 +97,13 @@ impl Db {
         Ok(result)
     }
 
+    /// The size of the WAL file.
+    pub fn wal_bytes(&self) -> i64 {
+        let file = self.conn.path().map(|path| format!("{path}-wal"));
+        let metadata = file.and_then(|file| std::fs::metadata(file).ok());
+        metadata.map_or(0, |file| file.len() as i64)
+    }
+
     /// Copies what is in the WAL into the database file, without making any writer or reader wait.
     /// Returns the pages in the WAL and how many of them have been copied.
     pub fn checkpoint(&self) -> Result<(i64, i64), Error> {

@@ -1,18 +1,22 @@
 //! The statements: one method for each file in `sql/`, of the same name. Parameters are given in
 //! the order in which the statement first names them (binding by name costs an allocation each).
 
+use std::cell::Cell;
+
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use crate::error::Error;
 use crate::model::{
     CancelReason, Email, Event, EventStatus, IdempotencyKey, KeyDigest, KeyName, KeyRecord,
-    LedgerKind, NewEvent, OwnTicket, Role, Sale, TicketId, TicketRecord, TicketStatus, Timestamp,
+    LedgerKind, NewEvent, OwnTicket, Role, Sale, Spots, TicketId, TicketRecord, TicketStatus,
+    Timestamp,
 };
 
 /// An open transaction's statements; `Db::read` and the commit queue hand it out.
 pub struct Tx<'c> {
     conn: &'c Connection,
+    holds_released: Cell<u64>,
 }
 
 /// What is on record for an idempotency key.
@@ -25,7 +29,20 @@ pub enum RememberedKey {
 
 impl<'c> Tx<'c> {
     pub(super) fn on(conn: &'c Connection) -> Tx<'c> {
-        Tx { conn }
+        Tx {
+            conn,
+            holds_released: Cell::new(0),
+        }
+    }
+
+    /// Expired holds that this transaction has released so far.
+    pub(super) fn holds_released(&self) -> u64 {
+        self.holds_released.get()
+    }
+
+    /// After some of them were undone.
+    pub(super) fn set_holds_released(&self, released: u64) {
+        self.holds_released.set(released);
     }
 
     /// Returns the new event's id.
@@ -67,6 +84,18 @@ impl<'c> Tx<'c> {
             params![now, after, owner_key_id, limit as i64],
             event,
         )
+    }
+
+    /// Those on sale, the newest first.
+    pub fn event_list_newest(&self, now: Timestamp, limit: usize) -> Result<Vec<Spots>, Error> {
+        let sql = include_str!("../../sql/event_list_newest.sql");
+        self.list(sql, params![now, limit as i64], |row| {
+            Ok(Spots {
+                event_id: row.get(0)?,
+                total_spots: row.get(1)?,
+                available_spots: row.get(2)?,
+            })
+        })
     }
 
     /// The key that created it, if one did.
@@ -210,7 +239,10 @@ impl<'c> Tx<'c> {
     /// False: it was not an expired hold.
     pub fn ticket_expire(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
         let sql = include_str!("../../sql/ticket_expire.sql");
-        Ok(self.execute(sql, params![seq, now])? == 1)
+        let released = self.execute(sql, params![seq, now])? == 1;
+        self.holds_released
+            .set(self.holds_released.get() + u64::from(released));
+        Ok(released)
     }
 
     /// The longest expired first.

@@ -28,6 +28,7 @@ fn routes() -> Vec<(String, &'static [&'static str])> {
         ("/readyz".to_owned(), &["GET", "HEAD", "OPTIONS"]),
         ("/problems/sold-out".to_owned(), &["GET", "HEAD", "OPTIONS"]),
         ("/".to_owned(), &["GET", "HEAD", "OPTIONS"]),
+        ("/metrics".to_owned(), &["GET", "HEAD", "OPTIONS"]),
     ]
 }
 

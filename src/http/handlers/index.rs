@@ -30,7 +30,7 @@ pub fn show(context: &Context, _: &Call) -> Handled {
         "lastseat {} sells the last seat exactly once.\n\n",
         env!("CARGO_PKG_VERSION")
     );
-    for route in ROUTES {
+    for route in &ROUTES {
         for endpoint in route.endpoints {
             let role = endpoint.role.map_or("anyone", |role| role.as_str());
             let _ = writeln!(text, "{:<7}{:<27}{role}", endpoint.method, route.path);

@@ -6,6 +6,7 @@
 mod attendees;
 pub mod events;
 pub mod index;
+pub mod metrics;
 pub mod service;
 pub mod tickets;
 

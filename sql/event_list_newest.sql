@@ -1,0 +1,7 @@
+SELECT id, total_spots,
+       available_spots + (SELECT count(*) FROM tickets
+                          WHERE event_id = events.id AND status = 'reserved' AND expires_at <= :now)
+FROM events
+WHERE status = 'on_sale'
+ORDER BY id DESC
+LIMIT :limit;

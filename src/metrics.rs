@@ -1,0 +1,188 @@
+//! Counts what happens, for `GET /metrics`. The only place that knows the prometheus crate.
+//!
+//! Like the log there is one for the process. Whatever a request touches on its way is an atomic
+//! that was looked up before: nothing here takes a lock or allocates twice for the same thing.
+
+use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+/// What [`Metrics::render`] writes.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub static METRICS: LazyLock<Metrics> =
+    LazyLock::new(|| Metrics::new().expect("names and labels that the library takes"));
+
+const LATENCY_BUCKETS_S: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+const JOBS_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    latencies: HistogramVec,
+    pub commits: IntCounter,
+    pub commits_failed: IntCounter,
+    pub jobs_per_commit: Histogram,
+    pub holds_released: IntCounter,
+    pub rate_limited: IntCounter,
+    pub recycles: IntCounter,
+    /// Seconds since the Unix epoch; 0 before the first run.
+    pub reaper_last_run: Gauge,
+}
+
+impl Metrics {
+    fn new() -> prometheus::Result<Metrics> {
+        let registry = Registry::new_custom(Some("lastseat".into()), None)?;
+        let counter = |name: &str, help: &str| kept(&registry, IntCounter::new(name, help)?);
+        let latency = HistogramOpts::new(
+            "http_request_duration_seconds",
+            "From taking a request to having its answer, its commit included.",
+        );
+        let jobs = HistogramOpts::new("commit_jobs", "Jobs that shared one commit.");
+        Ok(Metrics {
+            requests: kept(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new("http_requests_total", "Requests answered."),
+                    &["route", "method", "status"],
+                )?,
+            )?,
+            latencies: kept(
+                &registry,
+                HistogramVec::new(latency.buckets(LATENCY_BUCKETS_S.into()), &["route"])?,
+            )?,
+            commits: counter("commits_total", "Transactions committed.")?,
+            commits_failed: counter(
+                "commits_failed_total",
+                "Transactions that failed, or may not be on disk.",
+            )?,
+            jobs_per_commit: kept(
+                &registry,
+                Histogram::with_opts(jobs.buckets(JOBS_BUCKETS.into()))?,
+            )?,
+            holds_released: counter(
+                "holds_released_total",
+                "Expired holds whose spot was put back on sale, by a buyer or the sweep.",
+            )?,
+            rate_limited: counter("rate_limited_total", "Requests refused by the rate limit.")?,
+            recycles: counter(
+                "recycles_total",
+                "How often a server before this one had to be replaced.",
+            )?,
+            reaper_last_run: kept(
+                &registry,
+                Gauge::new(
+                    "reaper_last_run_timestamp_seconds",
+                    "When expired holds were last swept up.",
+                )?,
+            )?,
+            registry,
+        })
+    }
+
+    /// Everything counted so far, and these gauges, in Prometheus's text format 0.0.4.
+    pub fn render(&self, gauges: &[Reading]) -> Vec<u8> {
+        let mut families = self.registry.gather();
+        families.extend(gauges.iter().flat_map(Reading::families));
+        let mut text = Vec::with_capacity(16 * 1024);
+        if let Err(e) = TextEncoder::new().encode(&families, &mut text) {
+            log::error!("the metrics cannot be written: {e}");
+        }
+        text
+    }
+}
+
+fn kept<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// What is not counted but looked up when somebody asks.
+pub struct Reading {
+    pub name: &'static str,
+    pub help: &'static str,
+    /// The label that tells the values apart; "" for a single value.
+    pub label: &'static str,
+    /// Each with its label's value.
+    pub values: Vec<(String, i64)>,
+}
+
+impl Reading {
+    pub fn one(name: &'static str, help: &'static str, value: i64) -> Reading {
+        let values = vec![(String::new(), value)];
+        Reading {
+            name,
+            help,
+            label: "",
+            values,
+        }
+    }
+
+    fn families(&self) -> Vec<MetricFamily> {
+        let labels: &[&str] = if self.label.is_empty() {
+            &[]
+        } else {
+            &[self.label]
+        };
+        let opts = Opts::new(self.name, self.help).namespace("lastseat");
+        let Ok(gauges) = IntGaugeVec::new(opts, labels) else {
+            return Vec::new();
+        };
+        for (label, value) in &self.values {
+            let labels = if self.label.is_empty() {
+                vec![]
+            } else {
+                vec![label.as_str()]
+            };
+            gauges.with_label_values(&labels).set(*value);
+        }
+        gauges.collect()
+    }
+}
+
+/// The counters of one route, found once and then kept at hand.
+pub struct RouteCounters {
+    latency: OnceLock<Histogram>,
+    /// By method and status, as the arrays below have them.
+    requests: [[OnceLock<IntCounter>; STATUSES.len()]; METHODS.len()],
+}
+
+/// A label must not be what a client makes up, or clients could fill the memory with labels.
+const METHODS: [&str; 6] = ["GET", "POST", "PATCH", "HEAD", "OPTIONS", "other"];
+/// The last stands for every other.
+const STATUSES: [u16; 20] = [
+    200, 201, 204, 400, 401, 403, 404, 405, 409, 410, 411, 413, 415, 417, 422, 429, 500, 503, 304,
+    0,
+];
+
+impl RouteCounters {
+    pub const fn at_zero() -> RouteCounters {
+        RouteCounters {
+            latency: OnceLock::new(),
+            requests: [const { [const { OnceLock::new() }; STATUSES.len()] }; METHODS.len()],
+        }
+    }
+
+    pub fn count(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let latency = || METRICS.latencies.with_label_values(&[route]);
+        let latency = self.latency.get_or_init(latency);
+        latency.observe(took.as_secs_f64());
+        let method = METHODS.iter().position(|m| *m == method);
+        let method = method.unwrap_or(METHODS.len() - 1);
+        let cell = STATUSES.iter().position(|s| *s == status);
+        let cell = cell.unwrap_or(STATUSES.len() - 1);
+        let counter = || {
+            let labels = [route, METHODS[method], &STATUSES[cell].to_string()];
+            METRICS.requests.with_label_values(&labels)
+        };
+        self.requests[method][cell].get_or_init(counter).inc();
+    }
+}
