@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use memchr::memmem;
 use socket2::{Domain, Socket, Type};
 
 /// For a buyer who may win (201) or lose (409).
@@ -138,7 +139,7 @@ impl Connection {
                 .filter(|n| *n > 0)?;
             filled += read;
             let text = &self.buffer[..filled];
-            if let Some(end) = find(text, b"\r\n\r\n")
+            if let Some(end) = memmem::find(text, b"\r\n\r\n")
                 && filled >= end + 4 + content_length(&text[..end])
             {
                 return std::str::from_utf8(&text[9..12]).ok()?.parse().ok();
@@ -147,17 +148,17 @@ impl Connection {
     }
 }
 
+/// (The clients share the server's cores: what they do with an answer must cost little, and not
+/// much more for a long one.)
 fn content_length(head: &[u8]) -> usize {
     let name = b"\r\nContent-Length: ";
-    let Some(at) = find(head, name) else { return 0 };
+    let Some(at) = memmem::find(head, name) else {
+        return 0;
+    };
     let digits = head[at + name.len()..]
         .iter()
         .take_while(|b| b.is_ascii_digit());
     digits.fold(0, |n, digit| n * 10 + usize::from(digit - b'0'))
-}
-
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
 }
 
 /// Processor time that a process has used, all of its threads together.
