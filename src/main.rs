@@ -6,11 +6,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use lastseat::command::{Cli, Failure};
 
-/// Requests are allocated on one thread and freed on another, for which this is quicker than the
-/// C library's allocator (much quicker than musl's).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let outcome = match Cli::try_parse() {
         Ok(cli) => cli.run(),
