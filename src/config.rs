@@ -80,6 +80,22 @@ pub struct Config {
           value_parser = number(1, 65_536), allow_hyphen_values = true)]
     pub commit_queue: usize,
 
+    /// Memory, in MiB, beyond which the keeper's server is replaced, 64 to 1048576
+    #[arg(long, env = "LASTSEAT_MEMORY_MIB_MAX", default_value = "512", value_name = "MIB",
+          value_parser = number(64, 1_048_576), allow_hyphen_values = true)]
+    pub memory_mib_max: usize,
+
+    /// Threads (one a connection) beyond which it is replaced, 32 to 1000000
+    #[arg(long, env = "LASTSEAT_THREADS_MAX", default_value = "4096", value_name = "N",
+          value_parser = number(32, 1_000_000), allow_hyphen_values = true)]
+    pub threads_max: usize,
+
+    /// Descriptors (two a connection) beyond which it is replaced, 64 to 10000000 [default: 32 less
+    /// than the system allows]
+    #[arg(long, env = "LASTSEAT_DESCRIPTORS_MAX", value_name = "N",
+          value_parser = number(64, 10_000_000), allow_hyphen_values = true)]
+    pub descriptors_max: Option<usize>,
+
     /// Least severe log lines to write: off, error, warn, info, debug or trace
     #[arg(
         long,

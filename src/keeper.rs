@@ -25,9 +25,10 @@ pub const TAKE_OVER: u8 = 75;
 const SOCKET_FD: i32 = 3;
 /// A server that lived for so long has a successor at once.
 const LIVES: Duration = Duration::from_secs(1);
-/// Otherwise its successor waits for so long, twice as long the next time, and so on.
-const PAUSE_FIRST: Duration = Duration::from_millis(50);
-const PAUSE_LAST: Duration = Duration::from_secs(2);
+/// Otherwise its successor waits for so long, twice as long the next time, and so on. Not for
+/// long: a flood of connections may wear out several servers before it is over.
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_LAST: Duration = Duration::from_millis(250);
 /// A server that was told to stop stops by itself before this.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// What is left for the server once its keeper is gone.

@@ -13,7 +13,7 @@
 //! verify      proves from the ledger that a file never oversold
 //! box_office  what the product does: look, decide, act, in one transaction
 //! store       the only place that knows rusqlite: open, statements, group commit
-//! model error clock logging metrics signals     the ground floor
+//! model error clock logging metrics process signals     the ground floor
 //! ```
 //!
 //! A request's way:
@@ -43,6 +43,7 @@ pub mod keeper;
 pub mod logging;
 pub mod metrics;
 pub mod model;
+pub mod process;
 pub mod reaper;
 pub mod server;
 pub mod signals;

@@ -13,6 +13,7 @@ use crate::http::{Address, Intake, Listening, STREAMS_MAX, Settings};
 use crate::keeper;
 use crate::logging;
 use crate::metrics::METRICS;
+use crate::process::{self, Usage};
 use crate::reaper::Reaper;
 use crate::signals;
 use crate::store::{Db, Durable, OpenError};
@@ -20,6 +21,8 @@ use crate::verify::verify;
 
 /// A stop takes 5 seconds at most, the end of the process included.
 const STOP_WITHIN: Duration = Duration::from_millis(4_800);
+/// Below what the system allows: to accept when none is left ends tiny_http's intake.
+const DESCRIPTORS_SPARE: u64 = 32;
 /// Clients wait for the next server meanwhile.
 const TAKE_OVER_WITHIN: Duration = Duration::from_millis(2_000);
 
@@ -51,6 +54,11 @@ pub enum End {
 pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     logging::start(config.log_level);
     METRICS.recycles.inc_by(config.predecessors());
+    let (stop_by_signal, stops) = signals::stop_requests();
+    if config.kept.is_some() {
+        keeper::obey(stop_by_signal.clone());
+    }
+    let limits = limits(config)?;
     let clock = match &config.test_hooks {
         Some(folder) if folder.join("clock").exists() => Clock::File(folder.join("clock")),
         _ => Clock::system(),
@@ -65,15 +73,11 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
         .map(|_| open(config))
         .collect::<Result<_, _>>()?;
     let housekeeper = open(config)?;
-    let (stop_by_signal, stops) = signals::stop_requests();
-    if config.kept.is_some() {
-        keeper::obey(stop_by_signal.clone());
-    }
     signals::catch(stop_by_signal)?;
     let reaper_runs = Arc::new(AtomicBool::new(false));
     let intake = Intake::start(
         listening,
-        settings(config, sound),
+        settings(config, sound, limits),
         clock.clone(),
         writer,
         durable,
@@ -89,7 +93,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     )?;
     announce(config);
 
-    let end = wait_for_end(&stops, intake.died());
+    let end = wait_for_end(&stops, intake.retires());
     let within = match end {
         End::TakeOver => TAKE_OVER_WITHIN,
         _ => STOP_WITHIN,
@@ -105,7 +109,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     })
 }
 
-fn settings(config: &Config, sound: bool) -> Settings {
+fn settings(config: &Config, sound: bool, limits: Usage) -> Settings {
     Settings {
         auth: config.auth.into(),
         rate_limit: config.rate_limit.0,
@@ -114,6 +118,7 @@ fn settings(config: &Config, sound: bool) -> Settings {
         queue_jobs_max: config.commit_queue,
         batch_jobs_max: config.commit_batch,
         sound,
+        limits,
         test_hooks: config.test_hooks.is_some(),
     }
 }
@@ -127,6 +132,21 @@ fn is_sound(config: &Config) -> Result<bool, StartError> {
         Some(first) => log::error!(violations = violations; "the database is not sound: {first}"),
     }
     Ok(report.ok)
+}
+
+fn limits(config: &Config) -> io::Result<Usage> {
+    let descriptors = process::raise_descriptor_limit()?;
+    if let Err(e) = Usage::now() {
+        log::warn!("the limits of memory, threads and descriptors are not watched: {e}");
+    }
+    let limits = Usage {
+        memory_mib: config.memory_mib_max as u64,
+        threads: config.threads_max as u64,
+        descriptors: config
+            .descriptors_max
+            .map_or(descriptors.saturating_sub(DESCRIPTORS_SPARE), |n| n as u64),
+    };
+    Ok(limits)
 }
 
 fn open(config: &Config) -> Result<Db, StartError> {
@@ -151,13 +171,13 @@ fn announce(config: &Config) {
 }
 
 /// How the server is to end, if nothing comes between.
-fn wait_for_end(stops: &Receiver<()>, died: &Receiver<String>) -> End {
+fn wait_for_end(stops: &Receiver<()>, retires: &Receiver<String>) -> End {
     select! {
         recv(stops) -> _ => {
             log::info!("stopping");
             End::Clean
         }
-        recv(died) -> why => {
+        recv(retires) -> why => {
             log::error!("{}: another server should take over", why.unwrap_or_default());
             End::TakeOver
         }

@@ -23,6 +23,13 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// Writes a whole answer, as rendered, and lets go of the request.
 pub fn answer_and_dispose(request: Request, answer: Vec<u8>) {
+    // tiny_http sorts the values of TE before it writes the head of an upgrade, and panics if they
+    // have no order; in the panic it would try to answer once more, which ends the process.
+    if head::has(&request, "TE") {
+        log::warn!("an unread body with a TE header: a connection is abandoned");
+        std::mem::forget(request);
+        return;
+    }
     if THREADS.fetch_add(1, Ordering::Relaxed) >= THREADS_MAX {
         THREADS.fetch_sub(1, Ordering::Relaxed);
         log::warn!("too many unread bodies at once: a connection is abandoned");

@@ -179,7 +179,7 @@ pub fn read_body(request: &mut Request) -> Vec<u8> {
     body
 }
 
-fn has(request: &Request, name: &'static str) -> bool {
+pub fn has(request: &Request, name: &'static str) -> bool {
     request.headers().iter().any(|h| h.field.equiv(name))
 }
 

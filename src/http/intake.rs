@@ -2,7 +2,7 @@
 //! pulse.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,11 +15,12 @@ use super::client::Cidr;
 use super::lanes::Lanes;
 use super::limiter::{Limiter, RateLimit};
 use super::listening::Listening;
-use super::pulse::{self, Target};
+use super::pulse::Pulse;
 use super::sold_out::SoldOut;
 use super::stream::{STREAMS_MAX, Streams};
 use super::worker::{self, Context, Shared};
 use crate::clock::Clock;
+use crate::process::Usage;
 use crate::store::{CommitQueue, Db, Durable};
 
 const STOP_POLL: Duration = Duration::from_millis(5);
@@ -34,6 +35,8 @@ pub struct Settings {
     pub batch_jobs_max: usize,
     /// False: the database is known not to be what its ledger says.
     pub sound: bool,
+    /// Beyond these the server retires.
+    pub limits: Usage,
     pub test_hooks: bool,
 }
 
@@ -44,7 +47,7 @@ pub struct Intake {
     workers: Vec<JoinHandle<()>>,
     workers_ended: Receiver<()>,
     pulse: Option<(Sender<()>, JoinHandle<()>)>,
-    died: Receiver<String>,
+    retires: Receiver<String>,
 }
 
 impl Intake {
@@ -64,7 +67,7 @@ impl Intake {
             let server = server.clone();
             Box::new(move || server.unblock())
         };
-        let (intake_died, died) = bounded(1);
+        let (retire, retires) = bounded(1);
         let (resume, resumed) = unbounded();
         let shared = Arc::new(Shared {
             commits: Arc::new(CommitQueue::new(
@@ -88,21 +91,31 @@ impl Intake {
             resumed,
             reaper_runs,
             stopping: AtomicBool::new(false),
-            intake_died,
+            idle_workers: AtomicUsize::new(0),
+            retire,
             pulse_path: format!("/.pulse/{}", uuid::Uuid::new_v4()),
             sound: settings.sound,
             test_hooks: settings.test_hooks,
         });
         let (ended, workers_ended) = unbounded();
         let workers = start_workers(&shared, readers, &ended)?;
-        let pulse = Some(start_pulse(listening.target(), &shared)?);
+        let pulse = Some(start_pulse(Pulse {
+            target: listening.target(),
+            path: shared.pulse_path.clone(),
+            is_idle: {
+                let shared = shared.clone();
+                Box::new(move || shared.idle_workers.load(Ordering::Relaxed) > 0)
+            },
+            limits: settings.limits,
+            retire: shared.retire.clone(),
+        })?);
         Ok(Intake {
             listening,
             shared,
             workers,
             workers_ended,
             pulse,
-            died,
+            retires,
         })
     }
 
@@ -111,9 +124,9 @@ impl Intake {
         self.shared.commits.clone()
     }
 
-    /// Says why, should tiny_http stop to take connections.
-    pub fn died(&self) -> &Receiver<String> {
-        &self.died
+    /// Says why, should another server have to take over.
+    pub fn retires(&self) -> &Receiver<String> {
+        &self.retires
     }
 
     /// Takes no more connections, answers every request that was received, ends the workers. False
@@ -173,12 +186,8 @@ fn start_workers(
     readers.into_iter().enumerate().map(start).collect()
 }
 
-fn start_pulse(target: Target, shared: &Arc<Shared>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
+fn start_pulse(pulse: Pulse) -> io::Result<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = bounded(0);
-    let path = shared.pulse_path.clone();
     let thread = std::thread::Builder::new().name("pulse".into());
-    Ok((
-        stop,
-        thread.spawn(move || pulse::run(&target, &path, &stopped))?,
-    ))
+    Ok((stop, thread.spawn(move || pulse.run(&stopped))?))
 }

@@ -3,23 +3,31 @@
 //! Three things rest on it. The read timeout that the listener hands on to its connections also
 //! ends `accept()`, and with it tiny_http's intake, unless somebody connects before it runs out.
 //! tiny_http sometimes gives a new connection to a thread that has just taken another: the thread
-//! that served the pulse then picks it up. And a server that does not answer itself says so.
+//! that served the pulse then picks it up. And a server that does not answer itself, or has taken
+//! more of the machine than it may, says so, for another one to take over.
 
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::process::Usage;
 
 const EVERY: Duration = Duration::from_millis(20);
 /// Somebody accepts, or there is room in the backlog: it takes no time.
-const CONNECTED_WITHIN: Duration = Duration::from_millis(500);
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const CONNECTED_WITHIN: Duration = Duration::from_millis(10);
 /// Unanswered at once, at most.
 const BEATS_MAX: usize = 100;
+/// After two seconds without an answer the server is under suspicion,
+const SILENT_TICKS: u32 = 100;
+/// and if it has nothing to do meanwhile, dead;
+const DEAD_TICKS: u32 = 10;
+/// after so long whatever it does.
+const STUCK_TICKS: u32 = 1_000;
+const USAGE_TICKS: u64 = 5;
 
 /// Where the server can be reached from inside.
 #[derive(Clone, Debug)]
@@ -65,52 +73,97 @@ impl Target {
     }
 }
 
-/// Beats until `stop` is dropped. A beat does not wait for the answer to the one before: that one
-/// may be waiting for a thread, which the next may bring.
-pub fn run(target: &Target, path: &str, stop: &Receiver<()>) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: pulse\r\nConnection: close\r\n\r\n");
-    let mut beats: VecDeque<Beat> = VecDeque::new();
-    let mut well = true;
-    while stop.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-        beats.retain(|beat| !beat.is_answered());
-        let late = beats
-            .front()
-            .is_some_and(|beat| beat.sent.elapsed() > ANSWER_WITHIN);
-        let sent = match beats.len() < BEATS_MAX {
-            true => Beat::send(target, request.as_bytes()).map(|beat| beats.push_back(beat)),
-            false => Ok(()),
-        };
-        let is_well = !late && sent.is_ok();
-        if well && !is_well {
-            log::error!("the server does not answer its own pulse: {sent:?}");
-        } else if !well && is_well {
-            log::warn!("the server answers its own pulse again");
+/// What is asked, of whom, and what is made of it.
+pub struct Pulse {
+    pub target: Target,
+    pub path: String,
+    /// Whether a worker waits for requests.
+    pub is_idle: Box<dyn Fn() -> bool + Send>,
+    pub limits: Usage,
+    /// Told why another server should take over.
+    pub retire: Sender<String>,
+}
+
+impl Pulse {
+    /// Beats until `stop` is dropped. A beat does not wait for the answer to the one before: that
+    /// one may be waiting for a thread, which the next may bring.
+    pub fn run(self, stop: &Receiver<()>) {
+        let path = &self.path;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: pulse\r\nConnection: close\r\n\r\n");
+        let mut beats: Vec<Beat> = Vec::new();
+        let mut silence = Silence::default();
+        for tick in 0_u64.. {
+            if stop.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let is_idle = (self.is_idle)();
+            let sent = beats.len();
+            beats.retain(|beat| !beat.is_answered());
+            let verdict = silence.go_on(beats.len() < sent, is_idle);
+            if beats.len() < BEATS_MAX {
+                beats.extend(Beat::send(&self.target, request.as_bytes()));
+            }
+            let worn_out = || (tick % USAGE_TICKS == 0).then(|| self.worn_out()).flatten();
+            if let Some(why) = verdict.or_else(worn_out) {
+                let _ = self.retire.try_send(why);
+            }
         }
-        well = is_well;
+    }
+
+    /// Threads and descriptors that a client made tiny_http lose come back in no other way.
+    fn worn_out(&self) -> Option<String> {
+        Usage::now().ok()?.beyond(&self.limits)
+    }
+}
+
+/// For how long no beat has been answered, counted in beats: a machine that stood still for a
+/// while has not made the server fail.
+#[derive(Default)]
+struct Silence {
+    ticks: u32,
+    idle_ticks: u32,
+}
+
+impl Silence {
+    /// Says why the server is taken for dead, if it is. While a worker waits for requests and none
+    /// of these comes, nobody accepts connections any more. As long as all workers are busy, a
+    /// slow disk may be all there is to it.
+    fn go_on(&mut self, answered: bool, is_idle: bool) -> Option<String> {
+        if answered {
+            if self.ticks > SILENT_TICKS {
+                log::warn!("the server answers its own pulse again");
+            }
+            *self = Silence::default();
+            return None;
+        }
+        self.ticks += 1;
+        if self.ticks == SILENT_TICKS {
+            log::error!("the server does not answer its own pulse");
+        }
+        let counts = self.ticks > SILENT_TICKS && is_idle;
+        self.idle_ticks = if counts { self.idle_ticks + 1 } else { 0 };
+        if self.idle_ticks >= DEAD_TICKS {
+            return Some("no connection is accepted any more".to_owned());
+        }
+        (self.ticks >= STUCK_TICKS).then(|| "no worker answers any more".to_owned())
     }
 }
 
 /// A question that is on its way.
-struct Beat {
-    socket: Socket,
-    sent: Instant,
-}
+struct Beat(Socket);
 
 impl Beat {
     fn send(target: &Target, request: &[u8]) -> io::Result<Beat> {
         let mut socket = target.connect()?;
         socket.write_all(request)?;
         socket.set_nonblocking(true)?;
-        Ok(Beat {
-            socket,
-            sent: Instant::now(),
-        })
+        Ok(Beat(socket))
     }
 
     /// Or cut off: either way somebody is there.
     fn is_answered(&self) -> bool {
         let mut byte = [0; 1];
-        let read = (&self.socket).read(&mut byte);
+        let read = (&self.0).read(&mut byte);
         !matches!(read, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 }

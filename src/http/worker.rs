@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -51,8 +51,10 @@ pub struct Shared {
     pub resumed: Receiver<Request>,
     pub reaper_runs: Arc<AtomicBool>,
     pub stopping: AtomicBool,
-    /// Told when tiny_http takes no more connections.
-    pub intake_died: Sender<String>,
+    /// Workers that wait for a request.
+    pub idle_workers: AtomicUsize,
+    /// Told why another server should take over.
+    pub retire: Sender<String>,
     /// The path that the pulse asks, which nobody else can know.
     pub pulse_path: String,
     /// False: the database failed its verification at the start.
@@ -150,7 +152,9 @@ pub fn run(context: &Context) {
             Err(_) if shared.stopping.load(Ordering::Acquire) => break,
             Err(e) if is_wake_up(&e) => {}
             Err(e) => {
-                let _ = shared.intake_died.try_send(e.to_string());
+                let _ = shared
+                    .retire
+                    .try_send(format!("no connection is accepted: {e}"));
             }
         }
     }
@@ -171,8 +175,10 @@ fn wait(shared: &Shared) -> io::Result<Option<Request>> {
         .turnstile
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    let request = shared.server.recv()?;
-    let request = shared.lanes.enter(request);
+    shared.idle_workers.fetch_add(1, Ordering::Relaxed);
+    let received = shared.server.recv();
+    shared.idle_workers.fetch_sub(1, Ordering::Relaxed);
+    let request = shared.lanes.enter(received?);
     drop(turnstile);
     Ok(request)
 }

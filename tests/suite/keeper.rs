@@ -32,6 +32,7 @@ fn a_server_that_is_killed_is_back_on_its_socket_with_what_it_had_sold() {
         let pid = server.server_pid();
         let start = Instant::now();
         signal(pid, signal_name);
+        assert!(wait_until(PATIENCE, || !is_alive(pid)));
         // Who comes while there is nobody waits in the backlog, and is not refused.
         server.get("/healthz").expect_status(200);
         let took = start.elapsed();
@@ -155,12 +156,14 @@ fn a_server_that_cannot_start_again_is_tried_again_and_again_but_not_in_a_hurry(
         std::fs::rename(folder.path().join(file), hidden.join(file)).unwrap();
     }
     std::fs::create_dir(&db).unwrap();
-    signal(server.server_pid(), "KILL");
+    let pid = server.server_pid();
+    signal(pid, "KILL");
+    assert!(wait_until(PATIENCE, || !is_alive(pid)));
     let attempts = || server.log().matches("starting another").count();
     let start = Instant::now();
     assert!(wait_until(PATIENCE, || attempts() >= 5));
     let took = start.elapsed();
-    assert!(took >= Duration::from_millis(300), "5 attempts in {took:?}");
+    assert!(took >= Duration::from_millis(200), "5 attempts in {took:?}");
     std::fs::remove_dir(&db).unwrap();
     server.get("/healthz").expect_status(200);
     server.sigterm();
@@ -206,6 +209,7 @@ fn a_killed_server_is_back_on_a_unix_socket_too() {
     let server = Server::builder().listen(&listen).start();
     let pid = server.server_pid();
     signal(pid, "KILL");
+    assert!(wait_until(PATIENCE, || !is_alive(pid)));
     server.get("/healthz").expect_status(200);
     server.sigterm();
     assert_eq!(server.wait(PATIENCE).code(), Some(0), "{}", server.log());

@@ -6,6 +6,7 @@
 
 mod client;
 mod clock;
+pub mod hostile;
 mod invariants;
 pub mod sale;
 mod server;

@@ -23,6 +23,7 @@ pub struct ServerBuilder {
     is_bare: bool,
     current_dir: Option<PathBuf>,
     has_keeper: bool,
+    descriptors_allowed: Option<u32>,
 }
 
 impl ServerBuilder {
@@ -57,6 +58,12 @@ impl ServerBuilder {
     pub fn no_keeper(mut self) -> Self {
         self.has_keeper = false;
         self.arg("--no-keeper")
+    }
+
+    /// As `ulimit -n` sets it, with no way back.
+    pub fn descriptors_allowed(mut self, limit: u32) -> Self {
+        self.descriptors_allowed = Some(limit);
+        self
     }
 
     pub fn rate_limit_off(self) -> Self {
@@ -112,7 +119,15 @@ impl ServerBuilder {
     }
 
     fn command(&self, folder: &TempDir, log_path: &Path) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = match self.descriptors_allowed {
+            None => Command::new(BINARY),
+            Some(limit) => {
+                let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &script, BINARY]);
+                shell
+            }
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("LASTSEAT_") {
                 command.env_remove(name);
@@ -178,6 +193,7 @@ impl Server {
             is_bare: false,
             current_dir: None,
             has_keeper: true,
+            descriptors_allowed: None,
         }
     }
 
