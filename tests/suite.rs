@@ -45,6 +45,7 @@ mod suite {
     mod tickets;
 
     // The program around it: its flags, its file, its log, its housekeeping.
+    mod backup;
     mod command_line;
     mod log;
     mod metrics;

@@ -1,5 +1,6 @@
 //! What can be typed: the command line, one file a command.
 
+mod backup;
 mod completions;
 mod key;
 mod serve;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 use crate::error::Error;
 use crate::store::{Db, OpenError};
+use backup::Backup;
 use completions::Completions;
 use key::Key;
 use verify::Verify;
@@ -49,6 +51,8 @@ enum Command {
     Key(Key),
     /// Prove from the ledger that a database never oversold (reads only, also while it is in use)
     Verify(Verify),
+    /// Copy the database to a new file, also while it is in use
+    Backup(Backup),
     /// Print a script that completes lastseat's commands and flags in a shell
     Completions(Completions),
 }
@@ -71,6 +75,7 @@ impl Cli {
             Some(Command::Serve(config)) => serve::run(&config),
             Some(Command::Key(key)) => key.run(),
             Some(Command::Verify(verify)) => verify.run(),
+            Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Completions(completions)) => completions.run(),
         }
     }

@@ -1,12 +1,14 @@
 //! The only place that knows rusqlite: opening a database, its statements, group commit.
 
 mod audit;
+mod backup;
 mod commit;
 mod durable;
 mod open;
 mod tx;
 
 pub use audit::{Audit, AuditedEvent, AuditedKey, LedgerRow, Unreadable};
+pub use backup::{BackupError, backup};
 pub use commit::{CommitQueue, Job};
 pub use durable::{Durability, Durable};
 pub use open::{Db, OpenError};

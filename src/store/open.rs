@@ -12,6 +12,8 @@ use crate::error::Error;
 
 /// How long a connection waits for another program that holds the file's lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a checkpoint that buyers wait for waits itself, for the workers' own short reads.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 /// "LSEA" in ASCII; set by the first migration.
 const APPLICATION_ID: i64 = 0x4C53_4541;
 const STATEMENTS_CACHED: usize = 64;
@@ -110,9 +112,14 @@ impl Db {
         self.run_checkpoint("PRAGMA wal_checkpoint(PASSIVE)")
     }
 
-    /// The same, and the next writer starts the WAL from its beginning. Call it with the baton.
+    /// The same, and the next writer starts the WAL from its beginning. Call it with the baton. A
+    /// reader who is in the way (a backup, a shell) is not waited for, or all buyers would be: then
+    /// the WAL grows on.
     pub fn checkpoint_and_restart(&self) -> Result<(i64, i64), Error> {
-        self.run_checkpoint("PRAGMA wal_checkpoint(RESTART)")
+        self.conn.busy_timeout(RESTART_TIMEOUT)?;
+        let pages = self.run_checkpoint("PRAGMA wal_checkpoint(RESTART)");
+        self.conn.busy_timeout(BUSY_TIMEOUT)?;
+        pages
     }
 
     /// The same, and the WAL file is empty afterwards.
