@@ -9,7 +9,7 @@ use crate::http::routes::{Call, Outcome, ROUTES};
 use crate::http::worker::Context;
 
 /// Role, arguments and path of calls worth trying, in the order of a ticket's life.
-const EXAMPLES: [(&str, &str, &str); 5] = [
+const EXAMPLES: [(&str, &str, &str); 7] = [
     (
         "organizer",
         r#"-d '{"name":"Concert","total_spots":5}'"#,
@@ -23,6 +23,8 @@ const EXAMPLES: [(&str, &str, &str); 5] = [
     ),
     ("user", "", "/tickets/<ticket_id>"),
     ("user", "-X POST", "/tickets/<ticket_id>/confirm"),
+    ("organizer", "-X POST", "/tickets/<ticket_id>/check-in"),
+    ("organizer", "-H 'Accept: text/csv'", "/events/1/tickets"),
 ];
 
 pub fn show(context: &Context, _: &Call) -> Handled {
