@@ -91,6 +91,10 @@ impl CommitQueue {
             let baton = self.hold(writer);
             let mut batch: Vec<BoxedJob> =
                 self.jobs.1.try_iter().take(self.batch_jobs_max).collect();
+            if batch.is_empty() {
+                // Another leader took them before this one had the baton.
+                continue;
+            }
             let mut outcomes = match self.durable.check() {
                 Ok(()) => commit(baton.writer(), &mut batch, &self.clock),
                 Err(e) => vec![Err(e); batch.len()],
