@@ -47,6 +47,7 @@ mod suite {
     // The program around it: its flags, its file, its log, its housekeeping.
     mod backup;
     mod command_line;
+    mod demo;
     mod log;
     mod metrics;
     mod reaper;

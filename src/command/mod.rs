@@ -2,6 +2,7 @@
 
 mod backup;
 mod completions;
+mod demo;
 mod key;
 mod serve;
 mod verify;
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::store::{Db, OpenError};
 use backup::Backup;
 use completions::Completions;
+use demo::Demo;
 use key::Key;
 use verify::Verify;
 
@@ -47,6 +49,8 @@ pub struct Cli {
 enum Command {
     /// Run the server (what lastseat does without a command)
     Serve(Box<Config>),
+    /// Show a flash sale on a temporary database: what to run first
+    Demo(Demo),
     /// Make, list and revoke the keys of --auth key
     Key(Key),
     /// Prove from the ledger that a database never oversold (reads only, also while it is in use)
@@ -73,6 +77,7 @@ impl Cli {
         match self.command {
             None => serve::run(&self.config),
             Some(Command::Serve(config)) => serve::run(&config),
+            Some(Command::Demo(demo)) => demo.run(),
             Some(Command::Key(key)) => key.run(),
             Some(Command::Verify(verify)) => verify.run(),
             Some(Command::Backup(backup)) => backup.run(),
