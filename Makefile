@@ -1,7 +1,7 @@
 # Everything a person or a machine does with this repository. Needs Rust and a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stress bench check lint clean
+.PHONY: help run test stress crash bench check lint clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -14,6 +14,9 @@ test: ## Run all tests
 
 stress: ## 100 buyers, 5 spots, one moment (ROUNDS=n repeats it)
 	cargo bench --quiet --bench stress
+
+crash: ## Kill the server 30 times with -9 during a sale (ROUNDS=n, SEED=n repeats a plan)
+	ROUNDS=$${ROUNDS:-30} cargo test --quiet -- crash:: --nocapture
 
 bench: ## Measure, as ratios to bare tiny_http in the same run (QUICK=1: under a minute)
 	cargo bench --quiet --bench bench

@@ -11,6 +11,7 @@ mod suite {
     mod stampede;
 
     // Ends and beginnings, and what happens when the server cannot.
+    mod crash;
     mod hostile;
     mod keeper;
     mod overload;

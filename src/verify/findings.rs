@@ -81,4 +81,10 @@ impl Findings {
             self.first.push(Violation { check, what });
         }
     }
+
+    pub fn append(&mut self, later: Findings) {
+        self.total += later.total;
+        self.first.extend(later.first);
+        self.first.truncate(KEPT_MAX);
+    }
 }

@@ -6,8 +6,10 @@
 
 mod client;
 mod clock;
+pub mod crowd;
 pub mod hostile;
 mod invariants;
+pub mod random;
 pub mod sale;
 mod server;
 pub mod stampede;

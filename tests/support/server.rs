@@ -274,7 +274,9 @@ impl Server {
         let server = self.try_server_pid();
         let pids = [Some(self.pid()), server.filter(|_| self.has_keeper)];
         let pids: Vec<String> = pids.iter().flatten().map(u32::to_string).collect();
-        let kill = format!("kill -KILL {}", pids.join(" "));
+        // A keeper that dies first has its server say goodbye; one that dies last starts another.
+        let pids = pids.join(" ");
+        let kill = format!("kill -STOP {}; kill -KILL {pids}", self.pid());
         let _ = Command::new("sh").args(["-c", &kill]).status();
         let _ = self.child.lock().unwrap().wait();
         let gone = || server.is_none_or(|pid| !is_alive(pid));

@@ -1,0 +1,175 @@
+//! Buyers who never give up and keep a record of everything they were promised. Whoever gets no
+//! answer, or a 503, asks again with the same key, however often the server dies meanwhile.
+
+use super::random::Random;
+use super::{Client, PATIENCE, Response, fresh_source, wait_until};
+use rusqlite::{Connection, OptionalExtension};
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What one buyer was promised last.
+#[derive(Clone, Debug)]
+struct Promise {
+    event: i64,
+    email: String,
+    key: String,
+    ticket_id: String,
+    /// As the last answer said.
+    status: &'static str,
+    /// What an unanswered request may have made of it.
+    maybe: &'static str,
+}
+
+pub struct Crowd {
+    address: SocketAddr,
+    seed: u64,
+    events: Mutex<Vec<i64>>,
+    promises: Mutex<Vec<Promise>>,
+    answers: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl Crowd {
+    pub fn new(address: SocketAddr, seed: u64) -> Crowd {
+        Crowd {
+            address,
+            seed,
+            events: Mutex::default(),
+            promises: Mutex::default(),
+            answers: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// The buyers are after the newest events.
+    pub fn offer(&self, event: i64) {
+        self.events.lock().unwrap().push(event);
+    }
+
+    /// How many requests have been answered, those with a refusal included.
+    pub fn answers(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// How many tickets were acknowledged.
+    pub fn sold(&self) -> usize {
+        self.promises.lock().unwrap().len()
+    }
+
+    /// The buyers are at it while `meanwhile` goes on; then each gets the answer it waits for.
+    pub fn run(&self, buyers: usize, meanwhile: impl FnOnce()) {
+        std::thread::scope(|scope| {
+            for buyer in 0..buyers {
+                scope.spawn(move || self.buy(buyer));
+            }
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(meanwhile));
+            self.is_over.store(true, Ordering::Relaxed);
+            outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
+    }
+
+    fn buy(&self, buyer: usize) {
+        let mut random = Random::from(self.seed ^ buyer as u64);
+        for n in 0.. {
+            if self.is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            let event = {
+                let events = self.events.lock().unwrap();
+                let newest = events.len().min(3);
+                events[events.len() - 1 - random.below(newest)]
+            };
+            let name = format!("{buyer}-{n}-{event}");
+            let email = format!("{name}@example.com");
+            let path = format!("/events/{event}/register");
+            let body = format!(r#"{{"email":"{email}"}}"#);
+            let answer = self.ask(&path, &name, &body);
+            if answer.status != 201 {
+                assert_eq!(answer.code(), "sold_out", "{answer:?}");
+                continue;
+            }
+            let at = self.promised(Promise {
+                event,
+                email,
+                key: name.clone(),
+                ticket_id: answer.text("ticket_id"),
+                status: "reserved",
+                maybe: "reserved",
+            });
+            for (verb, status) in [("confirm", "confirmed"), ("cancel", "cancelled")] {
+                if random.once_in(2) {
+                    self.change(at, verb, status);
+                }
+            }
+        }
+    }
+
+    fn promised(&self, promise: Promise) -> usize {
+        let mut promises = self.promises.lock().unwrap();
+        promises.push(promise);
+        promises.len() - 1
+    }
+
+    fn change(&self, at: usize, verb: &str, status: &'static str) {
+        let promise = {
+            let mut promises = self.promises.lock().unwrap();
+            promises[at].maybe = status;
+            promises[at].clone()
+        };
+        let path = format!("/tickets/{}/{verb}", promise.ticket_id);
+        let answer = self.ask(&path, &format!("{verb}-{}", promise.key), "{}");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.text("status"), status, "{answer:?}");
+        self.promises.lock().unwrap()[at].status = status;
+    }
+
+    /// Until there is an answer that says yes or no.
+    fn ask(&self, path: &str, key: &str, body: &str) -> Response {
+        let headers = [("X-Role", "user"), ("Idempotency-Key", key)];
+        let mut answer = None;
+        wait_until(PATIENCE * 2, || {
+            let client = Client::try_connect(self.address, Some(fresh_source()));
+            answer = client
+                .and_then(|mut c| c.try_request("POST", path, &headers, Some(body)))
+                .ok()
+                .filter(|answer| answer.status != 503);
+            answer.is_some()
+        });
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        answer.unwrap_or_else(|| panic!("no answer to POST {path}"))
+    }
+
+    /// Everything that was promised is in the file, with the state that was promised, or with the
+    /// one that a request still unanswered was to make of it.
+    #[track_caller]
+    pub fn assert_promises_kept(&self, db: &Connection) {
+        // Promises made before the file is read.
+        let promises = self.promises.lock().unwrap().clone();
+        let sql = "SELECT status FROM tickets WHERE ticket_id = ? AND event_id = ? AND email = ?";
+        let mut statement = db.prepare(sql).unwrap();
+        for promise in promises {
+            let row = (&promise.ticket_id, promise.event, &promise.email);
+            let status: Option<String> = statement
+                .query_row(row, |row| row.get(0))
+                .optional()
+                .unwrap();
+            let status = status.unwrap_or_else(|| panic!("acknowledged and lost: {promise:?}"));
+            assert!(
+                status == promise.status || status == promise.maybe,
+                "acknowledged, and now {status}: {promise:?}"
+            );
+        }
+    }
+
+    /// Every sale's key gives its ticket again.
+    pub fn assert_keys_remembered(&self) {
+        for promise in self.promises.lock().unwrap().iter() {
+            let path = format!("/events/{}/register", promise.event);
+            let body = format!(r#"{{"email":"{}"}}"#, promise.email);
+            let again = self.ask(&path, &promise.key, &body).expect_status(201);
+            assert_eq!(again.text("ticket_id"), promise.ticket_id);
+            assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
+        }
+    }
+}
