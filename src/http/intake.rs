@@ -23,6 +23,8 @@ use crate::clock::Clock;
 use crate::process::Usage;
 use crate::store::{CommitQueue, Db, Durable};
 
+/// So long before the end of a stop no answer that is still being sent is waited for any more.
+const STREAMS_GIVEN_UP: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(5);
 
 /// What the HTTP side can be told.
@@ -156,7 +158,19 @@ impl Intake {
             .for_each(|worker| drop(worker.join()));
         // A job that was queued while the last leader was at work.
         self.shared.commits.lead();
+        self.finish_streams(deadline - STREAMS_GIVEN_UP);
         true
+    }
+
+    /// A long answer is finished if its reader is quick; a slow one sees that it breaks off.
+    fn finish_streams(&self, deadline: Instant) {
+        while self.shared.streams.sending() > 0 && Instant::now() < deadline {
+            std::thread::sleep(STOP_POLL);
+        }
+        match self.shared.streams.sending() {
+            0 => {}
+            streams => log::warn!(streams = streams; "long answers are broken off"),
+        }
     }
 }
 

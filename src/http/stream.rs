@@ -5,6 +5,8 @@
 //! database is held while a client reads, or else the WAL could not start over.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -32,36 +34,48 @@ pub struct Stream {
 }
 
 /// Hands streams to the threads that send them.
-pub struct Streams(Sender<Stream>);
+pub struct Streams {
+    sender: Sender<Stream>,
+    sending: Arc<AtomicUsize>,
+}
 
 impl Streams {
     /// One thread for each connection.
     pub fn start(readers: Vec<Db>) -> std::io::Result<Streams> {
         let (sender, receiver) = bounded(0);
+        let sending = Arc::new(AtomicUsize::new(0));
         for (n, db) in readers.into_iter().enumerate() {
-            let receiver = receiver.clone();
+            let (receiver, sending) = (receiver.clone(), sending.clone());
             let thread = std::thread::Builder::new().name(format!("stream-{n}"));
-            thread.spawn(move || serve(&db, &receiver))?;
+            thread.spawn(move || serve(&db, &receiver, &sending))?;
         }
-        Ok(Streams(sender))
+        Ok(Streams { sender, sending })
     }
 
     /// Sends it, or refuses if all threads are busy.
     pub fn send(&self, stream: Stream) {
+        self.sending.fetch_add(1, Ordering::Relaxed);
         if let Err(TrySendError::Full(refused) | TrySendError::Disconnected(refused)) =
-            self.0.try_send(stream)
+            self.sender.try_send(stream)
         {
+            self.sending.fetch_sub(1, Ordering::Relaxed);
             let why = "as many lists as can be sent at once are being sent; try again";
             let problem = Problem::new(Code::Overloaded, why).header("Retry-After", "1");
             refused.exchange.answer_result(Err(problem));
         }
     }
+
+    /// How many are being sent.
+    pub fn sending(&self) -> usize {
+        self.sending.load(Ordering::Relaxed)
+    }
 }
 
-fn serve(db: &Db, streams: &Receiver<Stream>) {
+fn serve(db: &Db, streams: &Receiver<Stream>, sending: &AtomicUsize) {
     while let Ok(stream) = streams.recv() {
         // A panic is a bug; it costs its request, not the thread.
         let _ = catch_unwind(AssertUnwindSafe(|| stream.send(db)));
+        sending.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

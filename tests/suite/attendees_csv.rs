@@ -247,6 +247,35 @@ fn slow_readers_hold_up_nobody_but_each_other_and_not_for_ever() {
 }
 
 #[test]
+fn a_server_that_stops_finishes_an_export_that_is_read() {
+    let server = unlimited();
+    let event = server.create_event("Stadium", 1_000_000);
+    fill(&server, event, 60_000);
+    let mut client = server.client();
+    let get = request_text("GET", &path(event), &AS_CSV, None);
+    client.send_raw(get.as_bytes());
+    assert_eq!(client.read_head().status, 200);
+    server.sigterm();
+    let csv = client.read_rest().expect("all of it");
+    assert_eq!(csv.split(|b| *b == b'\n').count(), 60_002);
+    assert!(server.wait(PATIENCE).success());
+}
+
+#[test]
+fn a_server_that_stops_does_not_wait_for_an_export_that_is_not_read() {
+    let server = unlimited();
+    let event = server.create_event("Stadium", 1_000_000);
+    fill(&server, event, FAR_TOO_MANY);
+    let mut client = server.client();
+    let get = request_text("GET", &path(event), &AS_CSV, None);
+    client.send_raw(get.as_bytes());
+    assert_eq!(client.read_head().status, 200);
+    server.sigterm();
+    assert!(server.wait(PATIENCE).success());
+    client.read_rest().expect_err("the last chunk is missing");
+}
+
+#[test]
 fn an_export_that_breaks_off_does_not_look_whole() {
     let server = unlimited();
     let event = server.create_event("Stadium", 1_000_000);

@@ -1,7 +1,10 @@
 //! The order of refusals: for every two stages of the contract's list, a request that deserves
 //! both is refused for the earlier one; and so is one that deserves all that follow.
 
-use super::contract_support::{ask, assert_problem, frozen, register_with_key, rfc3339, sell};
+use super::contract_support::{
+    ask, assert_problem, cancel_event, change_event, check_in, frozen, register_with_key, rfc3339,
+    sell,
+};
 use crate::support::{Client, FrozenClock, Response, Server, fresh_source};
 use std::net::IpAddr;
 
@@ -333,4 +336,79 @@ fn creating_an_event_refuses_in_the_same_order() {
         422,
         "idempotency_key_reused",
     );
+}
+
+#[test]
+fn changing_an_event_refuses_in_the_same_order() {
+    let (_clock, server) = frozen(&[]);
+    let event = server.create_event("Walk", 5);
+    for email in ["ada@example.com", "bob@example.com"] {
+        sell(&server, event, email);
+    }
+    let change = |id: i64, role: &str, media_type: &str, body: &str| {
+        let headers = [
+            ("X-Role", role),
+            ("Content-Type", media_type),
+            ("Idempotency-Key", "used"),
+        ];
+        let path = format!("/events/{id}");
+        server
+            .client()
+            .request("PATCH", &path, &headers, Some(body))
+    };
+    let json = "application/json";
+    let window = r#"{"sales_open_at":"2027-01-01T00:00:00Z"}"#;
+    change(event, "organizer", json, window).expect_status(200);
+    assert_problem(&change(99, "user", "text/plain", "{"), 403, "forbidden");
+    let plain = change(99, "organizer", "text/plain", "{");
+    assert_problem(&plain, 415, "unsupported_media_type");
+    assert_problem(&change(99, "organizer", json, "{"), 400, "invalid_json");
+    let bad = r#"{"total_spots":0}"#;
+    assert_problem(&change(99, "organizer", json, bad), 400, "invalid_request");
+    assert_problem(&change(99, "organizer", json, "{}"), 404, "event_not_found");
+    // Both too small and with a window that closes before it opens.
+    let worse = r#"{"total_spots":1,"sales_close_at":"2026-12-31T00:00:00Z"}"#;
+    let reused = change(event, "organizer", json, worse);
+    assert_problem(&reused, 422, "idempotency_key_reused");
+    assert_problem(&change_event(&server, event, worse), 400, "invalid_request");
+    let smaller = change_event(&server, event, r#"{"total_spots":1}"#);
+    assert_problem(&smaller, 409, "capacity_below_committed");
+    cancel_event(&server, event).expect_status(200);
+    assert_problem(&change_event(&server, event, worse), 409, "event_cancelled");
+    change(event, "organizer", json, window).expect_status(200);
+}
+
+#[test]
+fn giving_back_and_checking_in_refuse_in_the_same_order() {
+    let (_clock, server) = frozen(&[]);
+    let event = server.create_event("Walk", 5);
+    let ticket = sell(&server, event, "ada@example.com");
+    let post = |verb: &str, ticket: &str, role: &str, body: &str| {
+        let headers = [("X-Role", role), ("Idempotency-Key", "used")];
+        let path = format!("/tickets/{ticket}/{verb}");
+        server.client().request("POST", &path, &headers, Some(body))
+    };
+    register_with_key(&server, event, "bob@example.com", "used").expect_status(201);
+    for (verb, role, wrong_role) in [
+        ("cancel", "user", "organizer"),
+        ("check-in", "organizer", "user"),
+    ] {
+        assert_problem(&post(verb, "abc", wrong_role, "{"), 403, "forbidden");
+        assert_problem(
+            &post(verb, "abc", role, r#"{"x":1}"#),
+            400,
+            "invalid_request",
+        );
+        assert_problem(&post(verb, "abc", role, "{}"), 404, "ticket_not_found");
+        let reused = post(verb, &ticket, role, "{}");
+        assert_problem(&reused, 422, "idempotency_key_reused");
+    }
+    server.confirm(&ticket).expect_status(200);
+    check_in(&server, &ticket).expect_status(200);
+    let strange = r#"{"email":"eve@example.com"}"#;
+    let path = format!("/tickets/{ticket}/cancel");
+    let refused = server.post(&path, "user", strange);
+    assert_problem(&refused, 409, "email_mismatch");
+    let refused = server.post(&path, "user", "{}");
+    assert_problem(&refused, 409, "already_checked_in");
 }
