@@ -22,6 +22,9 @@ use demo::Demo;
 use key::Key;
 use verify::Verify;
 
+/// What `--help` tells beside the flags.
+const MANUAL: &str = include_str!("manual.txt");
+
 #[derive(Parser, Debug)]
 #[command(
     name = "lastseat",
@@ -30,12 +33,8 @@ use verify::Verify;
     long_about = "Event registration and ticketing that sells the last seat exactly once.\n\n\
         Without a command it serves: on 127.0.0.1:8080, with the database events.db in the \
         current folder, which it creates. Stop it with Ctrl-C or SIGTERM.",
-    after_help = "Durations are written 500ms, 10s, 5m or 1h. A flag beats its variable.\n\n\
-        Try it:\n  \
-        curl -H 'X-Role: organizer' -d '{\"name\":\"Concert\",\"total_spots\":5}' localhost:8080/events\n  \
-        curl -H 'X-Role: user' -d '{\"email\":\"ada@example.com\"}' localhost:8080/events/1/register\n\n\
-        Exit codes: 0 done, or stopped as asked; 1 something went wrong; 2 the command made no sense;\n\
-        75 (only with --no-keeper) start it again.",
+    after_help = "lastseat --help tells more; lastseat demo shows it.",
+    after_long_help = MANUAL,
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
@@ -48,6 +47,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Run the server (what lastseat does without a command)
+    #[command(after_long_help = MANUAL)]
     Serve(Box<Config>),
     /// Show a flash sale on a temporary database: what to run first
     Demo(Demo),
