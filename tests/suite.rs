@@ -33,6 +33,7 @@ mod suite {
     mod framing;
     mod health;
     mod idempotency;
+    mod key_reach;
     mod keys;
     mod limiter;
     mod precedence;
@@ -49,6 +50,7 @@ mod suite {
     mod backup;
     mod command_line;
     mod demo;
+    mod key_command;
     mod log;
     mod metrics;
     mod reaper;
