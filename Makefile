@@ -1,7 +1,7 @@
 # Everything a person or a machine does with this repository. Needs Rust and a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stress crash bench check lint clean
+.PHONY: help run test stress crash bench front check lint clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -20,6 +20,10 @@ crash: ## Kill the server 30 times with -9 during a sale (ROUNDS=n, SEED=n repea
 
 bench: ## Measure, as ratios to bare tiny_http in the same run (QUICK=1: under a minute)
 	cargo bench --quiet --bench bench
+
+front: ## The hostile set through a real nginx (Debian's, installed if it may be)
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || apt-get install --yes --no-install-recommends nginx-light
+	cargo test --quiet -- --ignored front
 
 check: lint ## What must pass before a commit: format, lints, all tests
 	cargo test --quiet

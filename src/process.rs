@@ -23,13 +23,18 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of this process, from proc_pid_status(5). Errors: there is no /proc.
+    /// Of this process. Errors: there is no /proc.
     pub fn now() -> io::Result<Usage> {
-        let status = std::fs::read_to_string("/proc/self/status")?;
+        Usage::of(std::process::id())
+    }
+
+    /// From proc_pid_status(5). Errors: there is no such process, or no /proc.
+    pub fn of(pid: u32) -> io::Result<Usage> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         Ok(Usage {
             memory_mib: field::<u64>(&status, "VmRSS:")? / 1024,
             threads: field(&status, "Threads:")?,
-            descriptors: std::fs::read_dir("/proc/self/fd")?.count() as u64,
+            descriptors: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64,
         })
     }
 
@@ -50,5 +55,5 @@ fn field<T: FromStr>(status: &str, name: &str) -> io::Result<T> {
     let value = lines.find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
     value
         .and_then(|value| value.parse().ok())
-        .ok_or_else(|| io::Error::other(format!("no {name} in /proc/self/status")))
+        .ok_or_else(|| io::Error::other(format!("no {name} in the status of a process")))
 }

@@ -12,6 +12,7 @@ mod suite {
 
     // Ends and beginnings, and what happens when the server cannot.
     mod crash;
+    mod front;
     mod hostile;
     mod keeper;
     mod overload;

@@ -6,6 +6,7 @@ use crate::support::hostile::{Case, cases};
 use crate::support::sale::Sale;
 use crate::support::stampede::{Order, place};
 use crate::support::{Client, PATIENCE, Server, wait_until};
+use lastseat::process::Usage;
 use std::net::SocketAddr;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 /// machine.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(3_500);
 const ANSWERED_BY_ANOTHER_WITHIN: Duration = Duration::from_millis(6_500);
-const MEMORY_MIB_MAX: u64 = 160;
+pub const MEMORY_MIB_MAX: u64 = 160;
 
 fn start(flags: &[&str]) -> Server {
     lastseat::process::raise_descriptor_limit().expect("raises the test's own limit");
@@ -28,7 +29,7 @@ fn start(flags: &[&str]) -> Server {
 }
 
 /// Somebody who just wants a ticket, between all the others.
-struct Ordinary<'s> {
+pub struct Ordinary<'s> {
     server: &'s Server,
     /// The server itself, or a proxy before it.
     front: SocketAddr,
@@ -37,7 +38,7 @@ struct Ordinary<'s> {
 }
 
 impl<'s> Ordinary<'s> {
-    fn new(server: &'s Server, front: SocketAddr) -> Ordinary<'s> {
+    pub fn new(server: &'s Server, front: SocketAddr) -> Ordinary<'s> {
         Ordinary {
             server,
             front,
@@ -70,7 +71,7 @@ impl<'s> Ordinary<'s> {
     }
 
     #[track_caller]
-    fn got_everything(&self) {
+    pub fn got_everything(&self) {
         let sql = "SELECT count(*) FROM tickets WHERE event_id = ?1";
         let tickets: u32 = self
             .server
@@ -82,7 +83,7 @@ impl<'s> Ordinary<'s> {
     }
 
     /// Carries out a case on all its connections at once, and asks as long as it lasts.
-    fn withstands(&self, case: &Case) {
+    pub fn withstands(&self, case: &Case) {
         let is_over = AtomicBool::new(false);
         if case.is_many() {
             let held = case.carry_out_alone(self.front);
@@ -107,17 +108,15 @@ impl<'s> Ordinary<'s> {
             });
         }
         self.is_served(&case.name);
-        let memory = || self.server.try_server_pid().map_or(0, resident_mib);
+        let memory = || self.server.try_server_pid().map_or(0, memory_mib);
         let fits = wait_until(PATIENCE, || memory() <= MEMORY_MIB_MAX);
         assert!(fits, "{}: {} MiB", case.name, memory());
     }
 }
 
-fn resident_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let mut lines = status.lines();
-    let kib = lines.find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
-    kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+/// 0 if it has just ended.
+fn memory_mib(pid: u32) -> u64 {
+    Usage::of(pid).map_or(0, |usage| usage.memory_mib)
 }
 
 /// The threads of this name that the server has.
