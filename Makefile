@@ -1,7 +1,12 @@
 # Everything a person or a machine does with this repository. Needs Rust and a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stress crash bench front check lint clean
+.PHONY: help run test stress crash bench static front check lint clean
+
+STATIC_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
+# The second: a static file finds getrandom(2) in no library, and there may be no /dev/urandom.
+STATIC_FLAGS = -C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom" -C strip=symbols
+STATIC_FILE = $(or $(CARGO_TARGET_DIR),target)/$(STATIC_TARGET)/release/lastseat
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -20,6 +25,11 @@ crash: ## Kill the server 30 times with -9 during a sale (ROUNDS=n, SEED=n repea
 
 bench: ## Measure, as ratios to bare tiny_http in the same run (QUICK=1: under a minute)
 	cargo bench --quiet --bench bench
+
+static: ## One static file for hosts with nothing else on them, tested in an empty chroot (by root)
+	RUSTFLAGS='$(STATIC_FLAGS)' cargo build --release --target $(STATIC_TARGET)
+	@ls -l $(STATIC_FILE)
+	STATIC_FILE=$(abspath $(STATIC_FILE)) cargo test --quiet -- --ignored static_file
 
 front: ## The hostile set through a real nginx (Debian's, installed if it may be)
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || apt-get install --yes --no-install-recommends nginx-light

@@ -57,6 +57,7 @@ mod suite {
     mod reaper;
     mod schema;
     mod start_failures;
+    mod static_file;
     mod unix_socket;
     mod verify;
     mod verify_tampering;

@@ -16,6 +16,7 @@ use super::lanes::Lanes;
 use super::limiter::Standing;
 use super::problem::Problem;
 use super::routes::{self, Route};
+use super::unix_peers;
 use crate::logging;
 
 /// What is known of a request apart from what it asks for.
@@ -68,9 +69,11 @@ impl Exchange {
         if unread {
             dispose::answer_and_dispose(self.request, bytes);
         } else {
-            let mut writer = self.request.into_writer();
-            // A client that went away is no news.
-            let _ = writer.write_all(&bytes).and_then(|()| writer.flush());
+            let writer = self.request.into_writer();
+            match peer {
+                Some(_) => unix_peers::write(writer, &bytes),
+                None => self.lanes.unix_peers.write(writer, bytes),
+            }
         }
         if self.known.ends_in_doubt {
             self.lanes.close(peer);

@@ -18,6 +18,7 @@ use super::listening::Listening;
 use super::pulse::Pulse;
 use super::sold_out::SoldOut;
 use super::stream::{STREAMS_MAX, Streams};
+use super::unix_peers::UnixPeers;
 use super::worker::{self, Context, Shared};
 use crate::clock::Clock;
 use crate::process::Usage;
@@ -70,6 +71,7 @@ impl Intake {
             Box::new(move || server.unblock())
         };
         let (retire, retires) = bounded(1);
+        let unix_peers = UnixPeers::new(retire.clone());
         let (resume, resumed) = unbounded();
         let shared = Arc::new(Shared {
             commits: Arc::new(CommitQueue::new(
@@ -80,7 +82,7 @@ impl Intake {
                 clock.clone(),
                 wake(),
             )),
-            lanes: Arc::new(Lanes::new(resume, wake())),
+            lanes: Arc::new(Lanes::new(unix_peers, resume, wake())),
             server,
             turnstile: Mutex::new(()),
             clock,
@@ -159,6 +161,7 @@ impl Intake {
         // A job that was queued while the last leader was at work.
         self.shared.commits.lead();
         self.finish_streams(deadline - STREAMS_GIVEN_UP);
+        self.shared.lanes.unix_peers.finish();
         true
     }
 

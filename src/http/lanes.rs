@@ -18,6 +18,7 @@ use crossbeam_channel::Sender;
 use tiny_http::Request;
 
 use super::dispose;
+use super::unix_peers::UnixPeers;
 
 const SHARDS: usize = 16;
 /// What a client has sent behind a refused request is parsed at once. After this long the same
@@ -40,20 +41,27 @@ pub struct Lanes {
     resumed: Sender<Request>,
     /// Makes a worker look there.
     wake: Box<dyn Fn() + Send + Sync>,
+    /// They have no lanes.
+    pub unix_peers: UnixPeers,
 }
 
 impl Lanes {
-    pub fn new(resumed: Sender<Request>, wake: Box<dyn Fn() + Send + Sync>) -> Lanes {
+    pub fn new(
+        unix_peers: UnixPeers,
+        resumed: Sender<Request>,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Lanes {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Lanes {
             shards,
             resumed,
             wake,
+            unix_peers,
         }
     }
 
     /// Gives the request back if it is the first of its connection. A peer on a Unix socket has no
-    /// address to tell its connections by; it is a proxy, and proxies do not pipeline.
+    /// address to tell its connections by, see `unix_peers.rs`.
     pub fn enter(&self, request: Request) -> Option<Request> {
         let Some(peer) = request.remote_addr().copied() else {
             return Some(request);

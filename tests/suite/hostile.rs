@@ -225,7 +225,7 @@ fn what_tiny_http_loses_for_good_comes_back_with_another_server() {
 fn a_server_that_may_open_few_descriptors_serves_between_floods() {
     let server = Server::builder()
         .rate_limit_off()
-        .descriptors_allowed(256)
+        .through(&["sh", "-c", r#"ulimit -n 256; exec "$0" "$@""#])
         .args(["--log-level", "warn"])
         .start();
     let ordinary = Ordinary::new(&server, server.addr());

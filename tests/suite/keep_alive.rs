@@ -1,7 +1,8 @@
 //! Connections that stay open: a hundred at once, and pipelined ones whose answers must come in
 //! the order of their requests even though several workers and a commit leader write them.
 
-use crate::support::{Client, Server, request_text};
+use crate::support::stampede::Order;
+use crate::support::{Client, PATIENCE, Server, request_text, wait_until};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -76,11 +77,57 @@ fn pipelined_requests_are_answered_in_order_by_sixteen_workers() {
 const CONNECTIONS: usize = 24;
 const ROUNDS: usize = 20;
 
+#[test]
+fn pipelined_requests_are_answered_in_order_over_a_unix_socket() {
+    for workers in ["1", "2", "16"] {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = format!("unix:{}", folder.path().join("s").display());
+        pipeline_reads_and_writes_on(&socket, workers);
+    }
+}
+
+#[test]
+fn peers_on_a_unix_socket_that_never_read_hold_up_nobody() {
+    for workers in ["1", "2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let server = Server::builder()
+            .listen(&format!("unix:{}", socket.display()))
+            .rate_limit_off()
+            .args(["--workers", workers])
+            .start();
+        let event = server.create_event("Deaf", 10);
+        let path = format!("/events/{event}");
+        let requests = request_text("GET", &path, &[], None).repeat(2_000);
+        let mut deaf: Vec<Client> = (0..8).map(|_| server.client()).collect();
+        for client in &mut deaf {
+            client.send_raw(requests.as_bytes());
+        }
+        for n in 0..10 {
+            let order = Order::by(format!("hears-{n}@example.com")).with_key(format!("hears-{n}"));
+            let order = order.json();
+            let path = format!("{path}/register");
+            // Another server may have to take over.
+            let is_sold = || {
+                let answer = server.client().try_post(&path, "user", &order);
+                answer.is_ok_and(|answer| answer.status == 201)
+            };
+            assert!(wait_until(PATIENCE, is_sold), "{}", server.log());
+        }
+        server.assert_invariants();
+    }
+}
+
 /// An answer may only be written when the ones before it on its connection are. A worker that
 /// waits for its turn while the job before it waits for a worker would stand still for ever:
 /// the client's read timeout is what finds that.
 fn pipeline_reads_and_writes(workers: &str) {
-    let server = Server::start(&["--rate-limit", "off", "--workers", workers]);
+    pipeline_reads_and_writes_on("127.0.0.1:0", workers);
+}
+
+fn pipeline_reads_and_writes_on(listen: &str, workers: &str) {
+    let server = Server::builder().listen(listen).rate_limit_off();
+    let server = server.args(["--workers", workers]).start();
     let event = server.create_event("Pipeline", (CONNECTIONS * ROUNDS) as u32);
     std::thread::scope(|scope| {
         for connection in 0..CONNECTIONS {

@@ -23,7 +23,8 @@ pub struct ServerBuilder {
     is_bare: bool,
     current_dir: Option<PathBuf>,
     has_keeper: bool,
-    descriptors_allowed: Option<u32>,
+    binary: PathBuf,
+    through: Vec<OsString>,
 }
 
 impl ServerBuilder {
@@ -60,9 +61,15 @@ impl ServerBuilder {
         self.arg("--no-keeper")
     }
 
-    /// As `ulimit -n` sets it, with no way back.
-    pub fn descriptors_allowed(mut self, limit: u32) -> Self {
-        self.descriptors_allowed = Some(limit);
+    /// Another file than the one that was just built.
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
+        self.binary = path.into();
+        self
+    }
+
+    /// Started by another program, to which its path and arguments are added.
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.through = program.iter().map(OsString::from).collect();
         self
     }
 
@@ -119,13 +126,13 @@ impl ServerBuilder {
     }
 
     fn command(&self, folder: &TempDir, log_path: &Path) -> Command {
-        let mut command = match self.descriptors_allowed {
-            None => Command::new(BINARY),
-            Some(limit) => {
-                let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
-                let mut shell = Command::new("sh");
-                shell.args(["-c", &script, BINARY]);
-                shell
+        let mut words = self.through.iter().cloned();
+        let mut command = match words.next() {
+            None => Command::new(&self.binary),
+            Some(program) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(&self.binary);
+                command
             }
         };
         for (name, _) in std::env::vars_os() {
@@ -193,7 +200,8 @@ impl Server {
             is_bare: false,
             current_dir: None,
             has_keeper: true,
-            descriptors_allowed: None,
+            binary: PathBuf::from(BINARY),
+            through: Vec::new(),
         }
     }
 
