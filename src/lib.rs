@@ -23,6 +23,7 @@
 //!    http: refuse what is malformed, rate limit, route, role, parse into model types
 //!      read  -> box_office on the worker's own connection (a WAL snapshot)  -> answer
 //!      write -> job in the commit queue; whoever holds the baton commits it -> flush -> answer
+//!      whole list -> pieces, made and sent one by one on a thread of its own (stream.rs)
 //! ```
 //!
 //! What holds at every moment, and where it is made so:
@@ -30,6 +31,7 @@
 //! - `0 <= available_spots <= total_spots`: the conditional `UPDATE` and a `CHECK`.
 //! - One live ticket for an event and an address: a partial unique index.
 //! - `reserved -> confirmed | cancelled`, `confirmed -> cancelled`, nothing else: triggers.
+//! - A ticket lets its holder in once: the conditional `UPDATE` and a trigger.
 //! - The ledger's rows of an event sum up to its `available_spots`: written together.
 //! - What is answered is on disk: answers are written after `COMMIT` and the flush that follows it.
 
