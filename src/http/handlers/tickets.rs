@@ -53,46 +53,44 @@ pub fn register(context: &Context, call: &Call) -> Handled {
 
 /// As pages of JSON, or all of them as CSV.
 pub fn list(context: &Context, call: &Call) -> Handled {
-    let status = parameter(call.query, "status")?;
-    let parse = |text| {
-        TicketStatus::parse(text)
+    let status = parameter(call.query, "status")?.map(|name| {
+        TicketStatus::parse(name)
             .ok_or_else(|| invalid("status", "must be reserved, confirmed or cancelled"))
-    };
-    let as_csv = accept::prefers_csv(call.head.accept());
-    let page = match as_csv {
-        true => no_page(call.query)?,
-        false => Some(Page::parse(call.query, 't')?),
-    };
-    let filter = TicketFilter {
-        status: status.map(parse).transpose()?,
-        event_id: event_id(call.id)?,
-    };
-    let Some(page) = page else {
-        return Ok(attendees::export(filter, context.shared.clock.clone()));
-    };
+    });
+    let status = status.transpose()?;
+    match accept::prefers_csv(call.head.accept()) {
+        true => list_all(context, call, status),
+        false => list_page(context, call, status),
+    }
+}
+
+fn list_page(context: &Context, call: &Call, status: Option<TicketStatus>) -> Handled {
+    let page = Page::parse(call.query, 't')?;
+    let event_id = event_id(call.id)?;
+    let filter = TicketFilter { event_id, status };
     let now = context.shared.clock.now();
     let tickets = context
         .db
         .read(|tx| box_office::list_tickets(tx, now, filter, page.after, page.rows()))?;
-    let mut path = format!("/events/{}/tickets?", filter.event_id);
+    let mut path = format!("/events/{event_id}/tickets?");
     if let Some(status) = status {
-        path.push_str(&format!("status={status}&"));
+        path.push_str(&format!("status={}&", status.as_str()));
     }
-    Ok(Outcome::Answer(
-        page.answer(&path, &tickets).header("Vary", "Accept"),
-    ))
+    let answer = page.answer(&path, &tickets).header("Vary", "Accept");
+    Ok(Outcome::Answer(answer))
 }
 
-fn no_page(query: &str) -> Result<Option<Page>, Problem> {
+fn list_all(context: &Context, call: &Call, status: Option<TicketStatus>) -> Handled {
     for name in ["limit", "after"] {
-        if parameter(query, name)?.is_some() {
-            return Err(invalid(
-                name,
-                "does not go with text/csv, which is not paged",
-            ));
+        if parameter(call.query, name)?.is_some() {
+            let why = "does not go with text/csv, which is not paged";
+            return Err(invalid(name, why));
         }
     }
-    Ok(None)
+    let event_id = event_id(call.id)?;
+    let filter = TicketFilter { event_id, status };
+    let clock = context.shared.clock.clone();
+    Ok(attendees::export(filter, clock))
 }
 
 pub fn show(context: &Context, call: &Call) -> Handled {
