@@ -101,8 +101,8 @@ fn front_keeps_the_hostile_set_off_a_server_on_a_unix_socket() {
     keeps_the_hostile_set_off(&server, &nginx);
 }
 
-/// The set is sent while a sale goes on; the server behind is the same process afterwards, with as
-/// many threads and descriptors as before.
+/// The set is sent while a sale goes on; the server behind is the same process afterwards, and has
+/// lost nothing.
 fn keeps_the_hostile_set_off(server: &Server, nginx: &Nginx) {
     let pid = server.server_pid();
     let before = Usage::of(pid).unwrap();
@@ -122,11 +122,10 @@ fn keeps_the_hostile_set_off(server: &Server, nginx: &Nginx) {
         !log.contains("panic") && !log.contains("abandoned"),
         "{log}"
     );
-    // tiny_http keeps a few threads for the next connection; beats come and go.
+    // A thread that is lost holds its connection's descriptors. (The pulse keeps tiny_http's idle
+    // threads in use, so that these may be more than before.) Beats come and go.
     let after = || Usage::of(pid).unwrap();
-    let settled = wait_until(PATIENCE, || {
-        after().threads <= before.threads + 4 && after().descriptors <= before.descriptors + 8
-    });
+    let settled = wait_until(PATIENCE, || after().descriptors <= before.descriptors + 8);
     assert!(settled, "before {before:?}, now {:?}", after());
 }
 
