@@ -87,7 +87,7 @@ fn recognise(context: &Context, credentials: &str) -> Result<KeyHolder, Problem>
     let holder = match key {
         Some(key) => context
             .db
-            .read_one(|tx| box_office::find_key_holder(tx, &key))?,
+            .read(|tx| box_office::find_key_holder(tx, &key))?,
         None => None,
     };
     holder.ok_or_else(|| unauthorized("the key is unknown or revoked"))
@@ -109,13 +109,13 @@ pub fn check_reach(
         let event_id = id.parse().unwrap_or(0);
         let owns = context
             .db
-            .read_one(|tx| box_office::owns_event(tx, key_id, event_id))?;
+            .read(|tx| box_office::owns_event(tx, key_id, event_id))?;
         (owns, Error::EventNotFound)
     } else if pattern.starts_with("/tickets/{id}") {
         let owns = match TicketId::parse(id) {
             Some(id) => context
                 .db
-                .read_one(|tx| box_office::owns_ticket(tx, key_id, &id))?,
+                .read(|tx| box_office::owns_ticket(tx, key_id, &id))?,
             None => false,
         };
         (owns, Error::TicketNotFound)

@@ -202,7 +202,7 @@ impl Exchange {
             ..
         } = &self.known;
         let method = method_for_log(&self.request);
-        let duration_us = took.as_micros();
+        let duration_us = took.as_micros() as u64;
         // None of these can hold a character that JSON would have escaped.
         log::log!(
             target: logging::RENDERED,

@@ -19,6 +19,7 @@ mod pulse;
 mod routes;
 mod sold_out;
 mod stream;
+mod turnstile;
 mod unix_peers;
 mod worker;
 

@@ -1,7 +1,9 @@
 //! Every error a client can meet: RFC 9457 problem details with a stable code.
 
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
 
 use super::answer::{Answer, JSON_PROBLEM};
 use super::limiter::Standing;
@@ -101,8 +103,12 @@ codes! {
 
 impl Code {
     /// The path that explains this code; the problem's `type`.
-    pub fn path(self) -> String {
-        format!("/problems/{}", self.as_str().replace('_', "-"))
+    pub fn path(self) -> &'static str {
+        static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
+            let path = |code: &Code| format!("/problems/{}", code.as_str().replace('_', "-"));
+            Code::ALL.iter().map(path).collect()
+        });
+        &PATHS[self as usize]
     }
 
     /// The other way round, for the last segment of such a path.
@@ -119,14 +125,14 @@ impl Code {
 pub struct Problem {
     pub code: Code,
     detail: String,
-    members: Map<String, Value>,
+    members: Vec<(&'static str, Value)>,
     headers: Vec<(&'static str, String)>,
     pub cause: Option<String>,
 }
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
-        let (members, headers) = (Map::new(), Vec::new());
+        let (members, headers) = (Vec::new(), Vec::new());
         Problem {
             code,
             detail: detail.into(),
@@ -136,8 +142,8 @@ impl Problem {
         }
     }
 
-    pub fn member(mut self, name: &str, value: Value) -> Problem {
-        self.members.insert(name.to_owned(), value);
+    pub fn member(mut self, name: &'static str, value: Value) -> Problem {
+        self.members.push((name, value));
         self
     }
 
@@ -166,13 +172,8 @@ impl Problem {
 
     pub fn into_answer(self, request_id: &str) -> Answer {
         let body = Body {
-            r#type: self.code.path(),
-            title: self.code.title(),
-            status: self.code.status(),
-            detail: &self.detail,
-            code: self.code.as_str(),
+            problem: &self,
             request_id,
-            members: &self.members,
         };
         let mut answer = Answer::json(self.code.status(), &body);
         answer.content_type = Some(JSON_PROBLEM);
@@ -181,23 +182,33 @@ impl Problem {
     }
 }
 
-/// RFC 9457, 3.1 and 3.2.
-#[derive(Serialize)]
 struct Body<'p> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    detail: &'p str,
-    code: &'static str,
+    problem: &'p Problem,
     request_id: &'p str,
-    #[serde(flatten)]
-    members: &'p Map<String, Value>,
+}
+
+impl Serialize for Body<'_> {
+    /// RFC 9457, 3.1 and 3.2. (Derived and flattened, it would cost a refused buyer twice as much.)
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let code = self.problem.code;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", code.path())?;
+        map.serialize_entry("title", code.title())?;
+        map.serialize_entry("status", &code.status())?;
+        map.serialize_entry("detail", &self.problem.detail)?;
+        map.serialize_entry("code", code.as_str())?;
+        map.serialize_entry("request_id", self.request_id)?;
+        for (name, value) in &self.problem.members {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
 }
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
         let text = error.to_string();
-        let plain = |code| Problem::new(code, text.clone());
+        let plain = |code| Problem::new(code, text);
         let retry = |code, detail: &str| Problem::new(code, detail).header("Retry-After", "1");
         match error {
             Error::EventNotFound => plain(Code::EventNotFound),

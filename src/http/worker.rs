@@ -1,16 +1,15 @@
 //! The worker threads: each takes requests from tiny_http, answers reads from its own connection,
 //! and turns writes into jobs for the commit queue, which it commits itself if nobody else does.
 
-use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 use serde_json::json;
 use tiny_http::{Request, Server};
+use uuid::Uuid;
 
 use super::access::{Auth, Caller};
 use super::answer::Answer;
@@ -23,6 +22,7 @@ use super::problem::{Code, Problem};
 use super::routes::{self, Call, Outcome, Route};
 use super::sold_out::SoldOut;
 use super::stream::{Stream, Streams};
+use super::turnstile::{TAKEN_TOGETHER_MAX, is_wake_up, take};
 use crate::box_office::Done;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -30,9 +30,6 @@ use crate::logging;
 use crate::metrics::METRICS;
 use crate::model::{Event, Ticket, Timestamp};
 use crate::store::{CommitQueue, Db, Job, Tx};
-
-/// A worker takes so many requests at most before it sees to the commit queue.
-const TAKEN_PER_COMMIT_MAX: usize = 32;
 
 /// What all workers share.
 pub struct Shared {
@@ -126,29 +123,10 @@ impl Committed {
 /// Serves until told to stop; then answers what has been received and returns.
 pub fn run(context: &Context) {
     let shared = &context.shared;
-    let mut taken = 0;
+    let mut taken = Vec::with_capacity(TAKEN_TOGETHER_MAX);
     loop {
-        if let Ok(request) = shared.resumed.try_recv() {
-            handle(context, request);
-        }
-        // Commit when there is nothing else to do, or there is enough: the more requests are
-        // taken first, the more of them share an fsync.
-        taken += 1;
-        let received = match taken < TAKEN_PER_COMMIT_MAX {
-            true => receive_now(shared),
-            false => Ok(None),
-        };
-        let received = match received {
-            Ok(None) => {
-                taken = 0;
-                shared.commits.lead();
-                wait(shared)
-            }
-            received => received,
-        };
-        match received {
-            Ok(Some(request)) => handle(context, request),
-            Ok(None) => {}
+        match take(shared, &mut taken) {
+            Ok(()) => {}
             Err(_) if shared.stopping.load(Ordering::Acquire) => break,
             Err(e) if is_wake_up(&e) => {}
             Err(e) => {
@@ -157,67 +135,57 @@ pub fn run(context: &Context) {
                     .try_send(format!("no connection is accepted: {e}"));
             }
         }
+        serve(context, &mut taken);
+        shared.commits.lead();
     }
-    turn_away(context);
+    turn_away(context, taken);
     shared.commits.lead();
 }
 
-fn wait(shared: &Shared) -> io::Result<Option<Request>> {
-    // `try_recv` swallows the call to stop without a word.
-    if shared.stopping.load(Ordering::Acquire) {
-        return Err(io::Error::other("stopping"));
-    }
-    // A client that pipelines gets every other turn, not all of them.
-    if !shared.resumed.is_empty() {
-        return receive_now(shared);
-    }
-    let turnstile = shared
-        .turnstile
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    shared.idle_workers.fetch_add(1, Ordering::Relaxed);
-    let received = shared.server.recv();
-    shared.idle_workers.fetch_sub(1, Ordering::Relaxed);
-    let request = shared.lanes.enter(received?);
-    drop(turnstile);
-    Ok(request)
-}
-
-/// A request, if there is one. Whoever waits for one behind the turnstile is not waited for: then
-/// there is none.
-///
-/// A request is taken and put into its lane in one step, or else the second one of a connection
-/// could enter its lane first.
-fn receive_now(shared: &Shared) -> io::Result<Option<Request>> {
-    match shared.turnstile.try_lock() {
-        Ok(_turnstile) => Ok(shared
-            .server
-            .try_recv()?
-            .and_then(|r| shared.lanes.enter(r))),
-        Err(_) => Ok(None),
-    }
-}
-
-/// Another thread's `unblock()`: there is something to look after that is no request.
-fn is_wake_up(error: &io::Error) -> bool {
-    error.to_string() == "thread unblocked"
-}
-
 /// What came after the stop: nothing of it is begun.
-fn turn_away(context: &Context) {
+fn turn_away(context: &Context, mut taken: Vec<Request>) {
     let shared = &context.shared;
-    loop {
-        let resumed = shared.resumed.try_recv().ok();
-        let next = resumed.map_or_else(|| receive_now(shared), |request| Ok(Some(request)));
-        let Ok(Some(request)) = next else {
-            return;
-        };
-        let known = Known::of(shared, &request, &Head::read(&request), None);
-        exchange(shared, request, known).answer_result(Err(Error::ShuttingDown.into()));
+    while let Ok(()) = take(shared, &mut taken) {
+        for request in taken.drain(..) {
+            let known = Known::of(shared, &request, &Head::read(&request), None);
+            exchange(shared, request, known).answer_result(Err(Error::ShuttingDown.into()));
+        }
     }
 }
 
-fn handle(context: &Context, mut request: Request) {
+/// What is to be done about a request.
+struct Decided {
+    exchange: Exchange,
+    outcome: Result<Outcome, Problem>,
+    /// Whether X-Test-Panic asks for its job to panic.
+    job_panics: bool,
+}
+
+/// All of them read from one snapshot, which is as good as one each: it is younger than the
+/// youngest of them. It is given back before anything is answered, because a client that does not
+/// read its answer must not keep the WAL from starting over.
+fn serve(context: &Context, taken: &mut Vec<Request>) {
+    let mut decided = Vec::with_capacity(taken.len());
+    let mut decide_all = || {
+        for request in taken.drain(..) {
+            decided.extend(decide(context, request));
+        }
+    };
+    let snapshot = context.db.read(|_| {
+        decide_all();
+        Ok(())
+    });
+    if let Err(e) = snapshot {
+        log::error!("no snapshot for all requests: {e}");
+        decide_all();
+    }
+    for one in decided {
+        act(&context.shared, one);
+    }
+}
+
+/// None: it has been answered already.
+fn decide(context: &Context, mut request: Request) -> Option<Decided> {
     let shared = &context.shared;
     let started = Instant::now();
     let body = head::read_body(&mut request);
@@ -225,7 +193,8 @@ fn handle(context: &Context, mut request: Request) {
     let (path, query) = split_target(request.url());
     if path == shared.pulse_path {
         let known = Known::of(shared, &request, &head, None);
-        return exchange(shared, request, known).answer_unseen(Answer::no_content());
+        exchange(shared, request, known).answer_unseen(Answer::no_content());
+        return None;
     }
     let found = routes::find(path);
     let mut known = Known::of(shared, &request, &head, found);
@@ -253,9 +222,17 @@ fn handle(context: &Context, mut request: Request) {
         routes::dispatch(route, request.method().as_str(), context, call)
     }));
     let panicked = |_| Err(Error::Internal("the request's handler panicked".into()).into());
-    let panics = panics == Some("job");
-    let exchange = exchange(shared, request, known);
-    match decided.unwrap_or_else(panicked) {
+    let job_panics = panics == Some("job");
+    Some(Decided {
+        outcome: decided.unwrap_or_else(panicked),
+        exchange: exchange(shared, request, known),
+        job_panics,
+    })
+}
+
+fn act(shared: &Shared, decided: Decided) {
+    let exchange = decided.exchange;
+    match decided.outcome {
         Ok(Outcome::Answer(answer)) => exchange.answer(answer),
         Err(problem) => exchange.answer_result(Err(problem)),
         Ok(Outcome::Stream(answer, pieces)) => shared.streams.send(Stream {
@@ -268,7 +245,7 @@ fn handle(context: &Context, mut request: Request) {
                 exchange,
                 work,
                 done: None,
-                panics,
+                panics: decided.job_panics,
             });
             if let Err(job) = shared.commits.submit(job) {
                 job.finish(Err(Error::Overloaded));
@@ -307,7 +284,9 @@ impl Known {
             None => "-",
         };
         Known {
-            request_id: head.request_id.map_or_else(new_request_id, str::to_owned),
+            request_id: head
+                .request_id
+                .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned),
             client: ClientAddress::find(peer, &head.forwarded_for, &shared.trusted_proxies),
             path: path.to_owned(),
             route: found.map(|(route, _)| route),
@@ -326,18 +305,6 @@ fn exchange(shared: &Shared, request: Request, known: Known) -> Exchange {
         known,
         lanes: shared.lanes.clone(),
     }
-}
-
-/// A UUID that is new, but no secret: made without asking the kernel for randomness each time.
-fn new_request_id() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
-    let n = COUNT.fetch_add(1, Ordering::Relaxed);
-    let bits = u128::from(KEYS[0].hash_one(n)) << 64 | u128::from(KEYS[1].hash_one(n));
-    let id = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
-    id.hyphenated()
-        .encode_lower(&mut uuid::Uuid::encode_buffer())
-        .to_owned()
 }
 
 /// The path and the query of a request's target, which may be absolute (RFC 9112, 3.2.2).

@@ -76,17 +76,17 @@ impl Db {
         Ok(self)
     }
 
-    /// Runs `f` on one snapshot of the database.
+    /// Runs `f` on one snapshot of the database, the one that is open already if there is one. It
+    /// shows the database as it is when `f` looks first.
     pub fn read<T>(&self, f: impl FnOnce(&Tx) -> Result<T, Error>) -> Result<T, Error> {
+        let tx = Tx::on(&self.conn);
+        if !self.conn.is_autocommit() {
+            return f(&tx);
+        }
         let snapshot = Transaction::begin(&self.conn, "BEGIN")?;
-        let result = f(&Tx::on(&self.conn));
+        let result = f(&tx);
         snapshot.commit()?;
         result
-    }
-
-    /// Runs `f`, which makes one statement: that is a snapshot by itself.
-    pub fn read_one<T>(&self, f: impl FnOnce(&Tx) -> Result<T, Error>) -> Result<T, Error> {
-        f(&Tx::on(&self.conn))
     }
 
     /// Runs `f` in a transaction that is on disk when this returns: for a command that writes once,

@@ -44,16 +44,14 @@ pub fn list(context: &Context, call: &Call) -> Handled {
     let now = context.shared.clock.now();
     let events = context
         .db
-        .read_one(|tx| box_office::list_events(tx, now, owner, page.after, page.rows()))?;
+        .read(|tx| box_office::list_events(tx, now, owner, page.after, page.rows()))?;
     Ok(Outcome::Answer(page.answer("/events?", &events)))
 }
 
 pub fn show(context: &Context, call: &Call) -> Handled {
     let id = event_id(call.id)?;
     let now = context.shared.clock.now();
-    let event = context
-        .db
-        .read_one(|tx| box_office::show_event(tx, now, id))?;
+    let event = context.db.read(|tx| box_office::show_event(tx, now, id))?;
     Ok(Outcome::Answer(Answer::json(200, &event)))
 }
 

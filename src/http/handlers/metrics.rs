@@ -51,7 +51,7 @@ fn event_readings(context: &Context) -> Result<[Reading; 2], Error> {
     let now = context.shared.clock.now();
     let events = context
         .db
-        .read_one(|tx| box_office::newest_events(tx, now, EVENTS_MAX))?;
+        .read(|tx| box_office::newest_events(tx, now, EVENTS_MAX))?;
     let reading = |name, help, spots: fn(&Spots) -> i64| Reading {
         name,
         help,
