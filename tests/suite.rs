@@ -7,6 +7,8 @@ mod suite {
     // The sale, crowded: never one ticket too many, never a false refusal.
     mod expiry_race;
     mod keep_alive;
+    mod linearizability;
+    mod model;
     mod processes;
     mod stampede;
 
@@ -37,6 +39,7 @@ mod suite {
     mod key_reach;
     mod keys;
     mod limiter;
+    mod openapi;
     mod precedence;
     mod problems;
     mod register;

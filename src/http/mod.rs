@@ -13,6 +13,7 @@ mod intake;
 mod lanes;
 mod limiter;
 mod listening;
+mod openapi;
 mod page;
 mod problem;
 mod pulse;

@@ -86,8 +86,9 @@ const POST: &str = "POST";
 const ORGANIZER: Role = Role::Organizer;
 const USER: Role = Role::User;
 
-pub static ROUTES: [Route; 14] = [
+pub static ROUTES: [Route; 15] = [
     route("/", &[get(None, index::show)]),
+    route("/openapi.json", &[get(None, service::show_openapi)]),
     route(
         "/events",
         &[get(None, events::list), post(ORGANIZER, events::create)],

@@ -9,6 +9,7 @@ mod clock;
 pub mod crowd;
 pub mod hostile;
 mod invariants;
+pub mod model;
 pub mod random;
 pub mod sale;
 mod server;

@@ -1,10 +1,13 @@
 //! The service itself: is it alive, is it ready, what do its problems mean.
 
-use serde_json::json;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
 
 use super::{Handled, commit};
 use crate::box_office;
 use crate::http::answer::{Answer, TEXT};
+use crate::http::openapi;
 use crate::http::problem::{Code, Problem};
 use crate::http::routes::{Call, Outcome};
 use crate::http::worker::{Committed, Context};
@@ -19,6 +22,11 @@ pub fn show_problem(_: &Context, call: &Call) -> Handled {
         code.explanation()
     );
     Ok(Outcome::Answer(Answer::new(200, TEXT, text)))
+}
+
+pub fn show_openapi(_: &Context, _: &Call) -> Handled {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi::document);
+    Ok(Outcome::Answer(Answer::json(200, &*DOCUMENT)))
 }
 
 pub fn health(_: &Context, _: &Call) -> Handled {

@@ -1,0 +1,455 @@
+//! `GET /openapi.json`: the contract for programs (OpenAPI 3.1). It is made from the table of
+//! routes, the list of problems and what is said here of each endpoint.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::problem::Code;
+use super::routes::{Endpoint, ROUTES, Route};
+
+/// What there is to say of an endpoint beside what the table of routes says.
+struct Said {
+    summary: &'static str,
+    /// The schema of its body, and whether there must be one.
+    body: Option<(&'static str, bool)>,
+    status: u16,
+    /// The schema of the answer's body; None: text.
+    answer: Option<&'static str>,
+    /// Beside those that any endpoint may answer.
+    problems: &'static [Code],
+}
+
+const fn said(summary: &'static str, status: u16, answer: Option<&'static str>) -> Said {
+    Said {
+        summary,
+        body: None,
+        status,
+        answer,
+        problems: &[],
+    }
+}
+
+impl Said {
+    const fn takes(mut self, schema: &'static str, required: bool) -> Said {
+        self.body = Some((schema, required));
+        self
+    }
+
+    const fn refuses(mut self, problems: &'static [Code]) -> Said {
+        self.problems = problems;
+        self
+    }
+}
+
+/// Any request may meet these.
+const ANYWHERE: &[Code] = &[
+    Code::BadRequest,
+    Code::MethodNotAllowed,
+    Code::LengthRequired,
+    Code::BodyTooLarge,
+    Code::ExpectationFailed,
+    Code::InternalError,
+    Code::Overloaded,
+    Code::StorageUnavailable,
+    Code::ShuttingDown,
+];
+/// And these, whoever sends a body.
+const OF_A_BODY: &[Code] = &[
+    Code::UnsupportedMediaType,
+    Code::InvalidJson,
+    Code::InvalidRequest,
+    Code::IdempotencyKeyReused,
+];
+
+fn say(route: &str, method: &str) -> Option<Said> {
+    use Code::*;
+    Some(match (method, route) {
+        ("GET", "/") => said("What there is, for a person with curl", 200, None),
+        ("GET", "/openapi.json") => said("This document", 200, Some("Any")),
+        ("GET", "/events") => {
+            said("List the events, oldest first", 200, Some("Events")).refuses(&[InvalidRequest])
+        }
+        ("POST", "/events") => {
+            said("Put an event on sale", 201, Some("Event")).takes("NewEvent", true)
+        }
+        ("GET", "/events/{id}") => {
+            said("Show an event", 200, Some("Event")).refuses(&[EventNotFound])
+        }
+        ("PATCH", "/events/{id}") => said("Change an event on sale", 200, Some("Event"))
+            .takes("EventChange", true)
+            .refuses(&[EventNotFound, EventCancelled, CapacityBelowCommitted]),
+        ("POST", "/events/{id}/cancel") => said(
+            "Call an event off, and cancel every live ticket with it",
+            200,
+            Some("Event"),
+        )
+        .takes("Nothing", false)
+        .refuses(&[EventNotFound]),
+        ("GET", "/events/{id}/tickets") => said(
+            "List an event's tickets, oldest first; as CSV if Accept prefers it",
+            200,
+            Some("Tickets"),
+        )
+        .refuses(&[InvalidRequest, EventNotFound]),
+        ("POST", "/events/{id}/register") => said("Hold a spot for a buyer", 201, Some("Ticket"))
+            .takes("Registration", true)
+            .refuses(&[
+                EventNotFound,
+                EventCancelled,
+                SalesNotOpen,
+                SalesClosed,
+                AlreadyRegistered,
+                SoldOut,
+            ]),
+        ("GET", "/tickets/{id}") => {
+            said("Show a ticket", 200, Some("Ticket")).refuses(&[TicketNotFound])
+        }
+        ("POST", "/tickets/{id}/confirm") => said(
+            "Turn a live hold into a confirmed ticket",
+            200,
+            Some("Ticket"),
+        )
+        .takes("Holder", false)
+        .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch]),
+        ("POST", "/tickets/{id}/cancel") => said(
+            "Give a ticket back; its spot is on sale at once",
+            200,
+            Some("Ticket"),
+        )
+        .takes("Holder", false)
+        .refuses(&[TicketNotFound, EmailMismatch, AlreadyCheckedIn]),
+        ("POST", "/tickets/{id}/check-in") => said(
+            "Let the holder of a confirmed ticket in, once",
+            200,
+            Some("Ticket"),
+        )
+        .takes("Nothing", false)
+        .refuses(&[TicketNotFound, NotConfirmed, AlreadyCheckedIn]),
+        ("GET", "/problems/{id}") => said("Explain a problem", 200, None).refuses(&[RouteNotFound]),
+        ("GET", "/healthz") => said("Does the process live?", 200, Some("Any")),
+        ("GET", "/readyz") => said("Could a commit be made just now?", 200, Some("Any")),
+        ("GET", "/metrics") => said("Counters and gauges, for Prometheus", 200, None),
+        _ => return None,
+    })
+}
+
+pub fn document() -> Value {
+    let mut paths = Map::new();
+    for route in &ROUTES {
+        let mut operations = Map::new();
+        for endpoint in route.endpoints {
+            if let Some(said) = say(route.path, endpoint.method) {
+                let name = endpoint.method.to_lowercase();
+                operations.insert(name, operation(route, endpoint, &said));
+            }
+        }
+        paths.insert(route.path.to_owned(), operations.into());
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "lastseat",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Sells the last seat exactly once. HEAD works wherever GET does; OPTIONS answers 204 with Allow.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {
+                "role": {"type": "apiKey", "in": "header", "name": "X-Role",
+                         "description": "organizer, user or admin; believed unless the server runs with --auth key"},
+                "key": {"type": "http", "scheme": "bearer", "description": "with --auth key"},
+            },
+        },
+    })
+}
+
+fn operation(route: &Route, endpoint: &Endpoint, said: &Said) -> Value {
+    let mut problems: Vec<Code> = ANYWHERE.to_vec();
+    if route.limited {
+        problems.push(Code::RateLimited);
+        problems.push(Code::Unauthorized);
+    }
+    if endpoint.role.is_some() {
+        problems.push(Code::Forbidden);
+    }
+    if said.body.is_some() {
+        problems.extend(OF_A_BODY);
+    }
+    problems.extend(said.problems);
+    let mut operation = json!({
+        "summary": said.summary,
+        "parameters": parameters(route, endpoint),
+        "responses": responses(route, endpoint, said, &problems),
+        "security": match endpoint.role {
+            None => json!([]),
+            Some(role) => json!([{"role": [role.as_str()]}, {"key": [role.as_str()]}]),
+        },
+    });
+    if let Some((schema, required)) = said.body {
+        operation["requestBody"] = json!({
+            "required": required,
+            "content": {"application/json": {"schema": schema_of(schema), "example": example(schema)}},
+        });
+    }
+    operation
+}
+
+fn parameters(route: &Route, endpoint: &Endpoint) -> Vec<Value> {
+    let mut parameters = Vec::new();
+    let parameter = |place: &str, name: &str, schema: Value| json!({"in": place, "name": name, "required": place == "path", "schema": schema});
+    let is_get = endpoint.method == "GET";
+    if route.path.starts_with("/events/{id}") {
+        let id = json!({"type": "integer", "minimum": 1, "format": "int64"});
+        parameters.push(parameter("path", "id", id));
+    } else if route.path.starts_with("/tickets/{id}") {
+        parameters.push(parameter(
+            "path",
+            "id",
+            json!({"type": "string", "format": "uuid"}),
+        ));
+    } else if route.path.contains("{id}") {
+        let slugs: Vec<String> = Code::ALL.iter().map(|code| slug(*code)).collect();
+        parameters.push(parameter(
+            "path",
+            "id",
+            json!({"type": "string", "enum": slugs}),
+        ));
+    }
+    if let (true, Some(list)) = (
+        is_get,
+        [("/events", "e"), ("/events/{id}/tickets", "t")]
+            .iter()
+            .find(|l| l.0 == route.path),
+    ) {
+        let limit = json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 50});
+        parameters.push(parameter("query", "limit", limit));
+        let cursor = json!({"type": "string", "pattern": format!("^{}[0-9]{{1,18}}$", list.1)});
+        parameters.push(parameter("query", "after", cursor));
+    }
+    if route.path == "/events/{id}/tickets" {
+        parameters.push(parameter(
+            "query",
+            "status",
+            json!({"enum": ["reserved", "confirmed", "cancelled"]}),
+        ));
+    }
+    if !is_get {
+        let key = json!({"type": "string", "pattern": "^[!#-~][!-~]{0,254}$"});
+        parameters.push(parameter("header", "Idempotency-Key", key));
+    }
+    parameters
+}
+
+fn responses(route: &Route, endpoint: &Endpoint, said: &Said, problems: &[Code]) -> Value {
+    let content = match said.answer {
+        None => json!({"text/plain": {"schema": {"type": "string"}}}),
+        Some(schema) => {
+            let mut content = json!({"application/json": {"schema": schema_of(schema), "example": example(schema)}});
+            if schema == "Tickets" {
+                content["text/csv"] = json!({"schema": {"type": "string"}});
+            }
+            content
+        }
+    };
+    let mut headers = headers(route);
+    let mut more = |name: &str, what: &str| headers.insert(name.into(), header(what));
+    if said.status == 201 {
+        more("Location", "Where the new thing is");
+    }
+    if endpoint.method != "GET" {
+        more(
+            "Idempotent-Replayed",
+            "true: the first answer to this key, again",
+        );
+    }
+    if matches!(said.answer, Some("Events" | "Tickets")) {
+        more("Link", "The next page, as rel=\"next\", if there is one");
+    }
+    if said.answer == Some("Tickets") {
+        more("Vary", "Accept");
+    }
+    let mut responses = Map::new();
+    let done = json!({"description": said.summary, "headers": headers, "content": content});
+    responses.insert(said.status.to_string(), done);
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in problems {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    for (status, codes) in by_status {
+        responses.insert(status.to_string(), refusal(route, status, &codes));
+    }
+    responses.into()
+}
+
+fn refusal(route: &Route, status: u16, codes: &[Code]) -> Value {
+    let mut headers = headers(route);
+    let more = match status {
+        401 => Some(("WWW-Authenticate", "Bearer")),
+        405 => Some(("Allow", "The methods that there are")),
+        429 | 503 => Some(("Retry-After", "Seconds")),
+        _ => None,
+    };
+    if let Some((name, what)) = more {
+        headers.insert(name.into(), header(what));
+    }
+    let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let titles: Vec<&str> = codes.iter().map(|code| code.title()).collect();
+    let examples: Map<String, Value> = codes
+        .iter()
+        .map(|code| {
+            (
+                code.as_str().to_owned(),
+                json!({"value": problem_example(*code)}),
+            )
+        })
+        .collect();
+    let schema = json!({
+        "allOf": [schema_of("Problem"), {"properties": {"code": {"enum": names}}}],
+    });
+    json!({
+        "description": titles.join("; "),
+        "headers": headers,
+        "content": {"application/problem+json": {"schema": schema, "examples": examples}},
+    })
+}
+
+fn headers(route: &Route) -> Map<String, Value> {
+    let mut headers = Map::new();
+    let mut add = |name: &str, what: &str| headers.insert(name.into(), header(what));
+    add(
+        "X-Request-Id",
+        "The caller's, or a new one; also on the log line",
+    );
+    if route.limited {
+        add(
+            "RateLimit-Policy",
+            "Requests (q) in a window of seconds (w), unless it is off",
+        );
+        add(
+            "RateLimit",
+            "Requests left (r), and seconds until there are more (t)",
+        );
+    }
+    headers
+}
+
+fn header(what: &str) -> Value {
+    json!({"description": what, "schema": {"type": "string"}})
+}
+
+fn slug(code: Code) -> String {
+    code.as_str().replace('_', "-")
+}
+
+fn problem_example(code: Code) -> Value {
+    let mut problem = json!({
+        "type": code.path(), "title": code.title(), "status": code.status(),
+        "detail": code.explanation(), "code": code.as_str(),
+        "request_id": "89003820-0807-42f7-a85a-263d9812e3e6",
+    });
+    let time = json!("2026-11-23T09:30:00.000Z");
+    let (member, value) = match code {
+        Code::Forbidden => ("required_role", json!("user")),
+        Code::SalesNotOpen => ("opens_at", time),
+        Code::SalesClosed => ("closed_at", time),
+        Code::SoldOut => ("next_expiry", time),
+        Code::CapacityBelowCommitted => ("minimum", json!(3)),
+        Code::HoldExpired => ("expired_at", time),
+        Code::NotConfirmed => ("ticket_status", json!("reserved")),
+        Code::AlreadyCheckedIn => ("checked_in_at", time),
+        _ => return problem,
+    };
+    problem[member] = value;
+    problem
+}
+
+fn schema_of(name: &str) -> Value {
+    match name {
+        "Any" => json!({"type": "object"}),
+        "Events" => json!({"type": "array", "items": {"$ref": "#/components/schemas/Event"}}),
+        "Tickets" => json!({"type": "array", "items": {"$ref": "#/components/schemas/Ticket"}}),
+        name => json!({"$ref": format!("#/components/schemas/{name}")}),
+    }
+}
+
+fn example(schema: &str) -> Value {
+    let at = "2026-11-23T09:30:00.000Z";
+    let event = json!({
+        "id": 1, "name": "Concert", "total_spots": 5, "available_spots": 4, "status": "on_sale",
+        "starts_at": null, "sales_open_at": null, "sales_close_at": null, "hold_seconds": 300, "created_at": at,
+    });
+    let ticket = json!({
+        "ticket_id": "01a2074a-fe04-7f0d-9514-ddcbbdf57c41", "event_id": 1, "email": "ada@example.com",
+        "status": "reserved", "created_at": at, "expires_at": "2026-11-23T09:35:00.000Z",
+    });
+    match schema {
+        "Event" => event,
+        "Events" => json!([event]),
+        "Ticket" => ticket,
+        "Tickets" => json!([ticket]),
+        "NewEvent" => json!({"name": "Concert", "total_spots": 5}),
+        "EventChange" => json!({"total_spots": 8, "starts_at": null}),
+        "Registration" | "Holder" => json!({"email": "ada@example.com"}),
+        _ => json!({}),
+    }
+}
+
+/// No white space and no control characters, as Unicode has them; no @.
+const WORD: &str =
+    r"[^@\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+";
+/// Something that is no white space, and no control characters anywhere.
+const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u001f\u007f-\u009f]*$";
+
+fn schemas() -> Value {
+    let time = json!({"type": "string", "format": "date-time"});
+    let time_or_null = json!({"type": ["string", "null"], "format": "date-time"});
+    let name = json!({"type": "string", "minLength": 1, "maxLength": 200, "pattern": NAME});
+    let email = json!({"type": "string", "minLength": 3, "maxLength": 254, "pattern": format!("^{WORD}@{WORD}$")});
+    let spots = json!({"type": "integer", "minimum": 1, "maximum": 1_000_000});
+    let free = json!({"type": "integer", "minimum": 0, "maximum": 1_000_000});
+    let hold = json!({"type": "integer", "minimum": 10, "maximum": 3_600});
+    let key = json!({"type": "string", "pattern": "^[!-~]{1,255}$"});
+    let uuid = json!({"type": "string", "format": "uuid"});
+    let closed = |required: &[&str], properties: Value| json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false});
+    json!({
+        "Event": closed(
+            &["id", "name", "total_spots", "available_spots", "status", "starts_at", "sales_open_at", "sales_close_at", "hold_seconds", "created_at"],
+            json!({
+                "id": {"type": "integer", "minimum": 1}, "name": name, "total_spots": spots, "available_spots": free,
+                "status": {"enum": ["on_sale", "cancelled"]}, "starts_at": time_or_null,
+                "sales_open_at": time_or_null, "sales_close_at": time_or_null,
+                "hold_seconds": {"type": "integer", "minimum": 1, "maximum": 3_600}, "created_at": time,
+            }),
+        ),
+        "Ticket": closed(
+            &["ticket_id", "event_id", "email", "status", "created_at"],
+            json!({
+                "ticket_id": uuid, "event_id": {"type": "integer"}, "email": email,
+                "status": {"enum": ["reserved", "confirmed", "cancelled"]}, "created_at": time, "expires_at": time,
+                "confirmed_at": time, "cancelled_at": time,
+                "cancel_reason": {"enum": ["expired", "holder", "organizer"]}, "checked_in_at": time,
+            }),
+        ),
+        "NewEvent": closed(&["name", "total_spots"], json!({
+            "name": name, "total_spots": spots, "starts_at": time, "sales_open_at": time,
+            "sales_close_at": time, "hold_seconds": hold,
+        })),
+        "EventChange": closed(&[], json!({
+            "name": name, "total_spots": spots, "starts_at": time_or_null,
+            "sales_open_at": time_or_null, "sales_close_at": time_or_null, "hold_seconds": hold,
+        })),
+        "Registration": closed(&["email"], json!({"email": email, "idempotency_key": key})),
+        "Holder": closed(&[], json!({"email": email})),
+        "Nothing": closed(&[], json!({})),
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "code", "request_id"],
+            "properties": {
+                "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+                "detail": {"type": "string"}, "code": {"type": "string"}, "request_id": {"type": "string"},
+            },
+        },
+    })
+}

@@ -1,0 +1,462 @@
+//! The box office as a plain list of events and tickets: slow, obviously right, and what the real
+//! one is compared with.
+
+use chrono::{DateTime, SecondsFormat};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A request, as a client would send it. Times are milliseconds since the Unix epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    CreateEvent {
+        spots: i64,
+        hold_seconds: i64,
+        sales_open_at: Option<i64>,
+        sales_close_at: Option<i64>,
+    },
+    ChangeEvent {
+        event: i64,
+        spots: i64,
+    },
+    CancelEvent {
+        event: i64,
+    },
+    ShowEvent {
+        event: i64,
+    },
+    Register {
+        event: i64,
+        email: String,
+    },
+    ShowTicket {
+        ticket: String,
+    },
+    Confirm {
+        ticket: String,
+        email: Option<String>,
+    },
+    CancelTicket {
+        ticket: String,
+        email: Option<String>,
+    },
+    CheckIn {
+        ticket: String,
+    },
+}
+
+/// What a client sees: the status, and the body without the words that are for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+    pub replayed: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Event {
+    total: i64,
+    cancelled: bool,
+    hold_seconds: i64,
+    opens: Option<i64>,
+    closes: Option<i64>,
+    created: i64,
+}
+
+#[derive(Clone, Debug)]
+struct Ticket {
+    event: i64,
+    email: String,
+    created: i64,
+    expires: i64,
+    confirmed: Option<i64>,
+    ended: Option<(i64, &'static str)>,
+    checked_in: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub now: i64,
+    events: BTreeMap<i64, Event>,
+    tickets: BTreeMap<String, Ticket>,
+    keys: BTreeMap<String, (Call, Answer)>,
+}
+
+type Refusal = (u16, Value);
+
+impl Model {
+    pub fn at(now: i64) -> Model {
+        Model {
+            now,
+            ..Model::default()
+        }
+    }
+
+    pub fn event_ids(&self) -> Vec<i64> {
+        self.events.keys().copied().collect()
+    }
+
+    pub fn ticket_ids(&self) -> Vec<String> {
+        self.tickets.keys().cloned().collect()
+    }
+
+    /// What the call must be answered. `seen` is the body of the real answer: a new event or ticket
+    /// is given the id that stands there.
+    pub fn answer(&mut self, call: &Call, key: Option<&str>, seen: &Value) -> Answer {
+        self.let_holds_expire();
+        let done = match self.is_there(call) {
+            Err(refusal) => Err(refusal),
+            Ok(()) => match key.and_then(|key| self.keys.get(key)) {
+                Some((first, answer)) if first == call => {
+                    let replayed = true;
+                    return Answer {
+                        replayed,
+                        ..answer.clone()
+                    };
+                }
+                Some(_) => refuse(422, "idempotency_key_reused"),
+                None => self.act(call, seen),
+            },
+        };
+        let is_done = done.is_ok();
+        let (status, body) = done.unwrap_or_else(|refusal| refusal);
+        let answer = Answer {
+            status,
+            body,
+            replayed: false,
+        };
+        if let (Some(key), true) = (key, is_done) {
+            self.keys
+                .insert(key.to_owned(), (call.clone(), answer.clone()));
+        }
+        answer
+    }
+
+    fn let_holds_expire(&mut self) {
+        for ticket in self.tickets.values_mut() {
+            if ticket.ended.is_none() && ticket.confirmed.is_none() && self.now >= ticket.expires {
+                ticket.ended = Some((ticket.expires, "expired"));
+            }
+        }
+    }
+
+    fn is_there(&self, call: &Call) -> Result<(), Refusal> {
+        match call {
+            Call::CreateEvent { .. } => Ok(()),
+            Call::ChangeEvent { event, .. }
+            | Call::CancelEvent { event }
+            | Call::ShowEvent { event }
+            | Call::Register { event, .. } => match self.events.contains_key(event) {
+                true => Ok(()),
+                false => refuse(404, "event_not_found"),
+            },
+            Call::ShowTicket { ticket }
+            | Call::Confirm { ticket, .. }
+            | Call::CancelTicket { ticket, .. }
+            | Call::CheckIn { ticket } => match self.tickets.contains_key(ticket) {
+                true => Ok(()),
+                false => refuse(404, "ticket_not_found"),
+            },
+        }
+    }
+
+    fn act(&mut self, call: &Call, seen: &Value) -> Result<(u16, Value), Refusal> {
+        match call {
+            Call::CreateEvent {
+                spots,
+                hold_seconds,
+                sales_open_at,
+                sales_close_at,
+            } => {
+                let id = seen["id"].as_i64().unwrap_or(-1);
+                let event = Event {
+                    total: *spots,
+                    cancelled: false,
+                    hold_seconds: *hold_seconds,
+                    opens: *sales_open_at,
+                    closes: *sales_close_at,
+                    created: self.now,
+                };
+                assert!(
+                    self.events.insert(id, event).is_none(),
+                    "event {id} a second time"
+                );
+                Ok((201, self.event_json(id)))
+            }
+            Call::ChangeEvent { event, spots } => self.change_event(*event, *spots),
+            Call::CancelEvent { event } => {
+                self.events.get_mut(event).unwrap().cancelled = true;
+                for ticket in self.tickets.values_mut().filter(|t| t.event == *event) {
+                    if ticket.ended.is_none() {
+                        ticket.ended = Some((self.now, "organizer"));
+                        ticket.checked_in = None;
+                    }
+                }
+                Ok((200, self.event_json(*event)))
+            }
+            Call::ShowEvent { event } => Ok((200, self.event_json(*event))),
+            Call::Register { event, email } => self.register(*event, email, seen),
+            Call::ShowTicket { ticket } => Ok((200, self.ticket_json(ticket))),
+            Call::Confirm { ticket, email } => self.confirm(ticket, email.as_deref()),
+            Call::CancelTicket { ticket, email } => self.cancel_ticket(ticket, email.as_deref()),
+            Call::CheckIn { ticket } => self.check_in(ticket),
+        }
+    }
+
+    fn change_event(&mut self, id: i64, spots: i64) -> Result<(u16, Value), Refusal> {
+        let live = self.live(id).count() as i64;
+        let event = self.events.get_mut(&id).unwrap();
+        if event.cancelled {
+            return refuse(409, "event_cancelled");
+        }
+        if spots < live {
+            return Err((
+                409,
+                json!({"code": "capacity_below_committed", "minimum": live}),
+            ));
+        }
+        event.total = spots;
+        Ok((200, self.event_json(id)))
+    }
+
+    fn register(&mut self, id: i64, email: &str, seen: &Value) -> Result<(u16, Value), Refusal> {
+        let event = self.events[&id].clone();
+        if event.cancelled {
+            return refuse(409, "event_cancelled");
+        }
+        if let Some(opens) = event.opens.filter(|opens| self.now < *opens) {
+            return Err((
+                409,
+                json!({"code": "sales_not_open", "opens_at": time(opens)}),
+            ));
+        }
+        if let Some(closes) = event.closes.filter(|closes| self.now >= *closes) {
+            return Err((
+                409,
+                json!({"code": "sales_closed", "closed_at": time(closes)}),
+            ));
+        }
+        if self.live(id).any(|ticket| ticket.email == email) {
+            return refuse(409, "already_registered");
+        }
+        if self.live(id).count() as i64 == event.total {
+            let held = self.live(id).filter(|ticket| ticket.confirmed.is_none());
+            let next = held.map(|ticket| ticket.expires).min().map(time);
+            return Err((409, json!({"code": "sold_out", "next_expiry": next})));
+        }
+        let ticket_id = seen["ticket_id"].as_str().unwrap_or_default().to_owned();
+        let ticket = Ticket {
+            event: id,
+            email: email.to_owned(),
+            created: self.now,
+            expires: self.now + event.hold_seconds * 1_000,
+            confirmed: None,
+            ended: None,
+            checked_in: None,
+        };
+        let before = self.tickets.insert(ticket_id.clone(), ticket);
+        assert!(before.is_none(), "a ticket was sold twice");
+        Ok((201, self.ticket_json(&ticket_id)))
+    }
+
+    fn confirm(&mut self, id: &str, email: Option<&str>) -> Result<(u16, Value), Refusal> {
+        let now = self.now;
+        let ticket = self.tickets.get_mut(id).unwrap();
+        match ticket.ended {
+            Some((_, "expired")) => {
+                let expired_at = time(ticket.expires);
+                return Err((
+                    410,
+                    json!({"code": "hold_expired", "expired_at": expired_at}),
+                ));
+            }
+            Some(_) => return refuse(409, "ticket_cancelled"),
+            None => {}
+        }
+        if email.is_some_and(|email| email != ticket.email) {
+            return refuse(409, "email_mismatch");
+        }
+        ticket.confirmed.get_or_insert(now);
+        Ok((200, self.ticket_json(id)))
+    }
+
+    fn cancel_ticket(&mut self, id: &str, email: Option<&str>) -> Result<(u16, Value), Refusal> {
+        let now = self.now;
+        let ticket = self.tickets.get_mut(id).unwrap();
+        if email.is_some_and(|email| email != ticket.email) {
+            return refuse(409, "email_mismatch");
+        }
+        if let Some(at) = ticket.checked_in {
+            return Err((
+                409,
+                json!({"code": "already_checked_in", "checked_in_at": time(at)}),
+            ));
+        }
+        ticket.ended.get_or_insert((now, "holder"));
+        Ok((200, self.ticket_json(id)))
+    }
+
+    fn check_in(&mut self, id: &str) -> Result<(u16, Value), Refusal> {
+        let now = self.now;
+        let ticket = self.tickets.get_mut(id).unwrap();
+        if ticket.confirmed.is_none() || ticket.ended.is_some() {
+            return refuse(409, "not_confirmed");
+        }
+        if let Some(at) = ticket.checked_in {
+            return Err((
+                409,
+                json!({"code": "already_checked_in", "checked_in_at": time(at)}),
+            ));
+        }
+        ticket.checked_in = Some(now);
+        Ok((200, self.ticket_json(id)))
+    }
+
+    fn live(&self, event: i64) -> impl Iterator<Item = &Ticket> {
+        let of_event = self.tickets.values().filter(move |t| t.event == event);
+        of_event.filter(|t| t.ended.is_none())
+    }
+
+    fn event_json(&self, id: i64) -> Value {
+        let event = &self.events[&id];
+        let available = event.total - self.live(id).count() as i64;
+        assert!(
+            (0..=event.total).contains(&available),
+            "the model itself oversold"
+        );
+        json!({
+            "id": id, "name": "Model", "total_spots": event.total, "available_spots": available,
+            "status": if event.cancelled { "cancelled" } else { "on_sale" },
+            "starts_at": null, "sales_open_at": event.opens.map(time),
+            "sales_close_at": event.closes.map(time), "hold_seconds": event.hold_seconds,
+            "created_at": time(event.created),
+        })
+    }
+
+    fn ticket_json(&self, id: &str) -> Value {
+        let ticket = &self.tickets[id];
+        let mut body = json!({
+            "ticket_id": id, "event_id": ticket.event, "email": ticket.email,
+            "created_at": time(ticket.created),
+        });
+        body["status"] = match (ticket.ended, ticket.confirmed) {
+            (Some((at, reason)), _) => {
+                body["cancelled_at"] = time(at).into();
+                body["cancel_reason"] = reason.into();
+                "cancelled"
+            }
+            (None, Some(_)) => "confirmed",
+            (None, None) => {
+                body["expires_at"] = time(ticket.expires).into();
+                "reserved"
+            }
+        }
+        .into();
+        for (member, at) in [
+            ("confirmed_at", ticket.confirmed),
+            ("checked_in_at", ticket.checked_in),
+        ] {
+            if let Some(at) = at {
+                body[member] = time(at).into();
+            }
+        }
+        body
+    }
+}
+
+fn refuse<T>(status: u16, code: &str) -> Result<T, Refusal> {
+    Err((status, json!({"code": code})))
+}
+
+fn time(ms: i64) -> String {
+    let time = DateTime::from_timestamp_millis(ms).expect("in range");
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+impl Call {
+    /// Sends it, and returns what of the answer the model speaks of.
+    pub fn send(&self, client: &mut super::Client, key: Option<&str>) -> Answer {
+        let (method, path, role, body) = self.request();
+        let mut headers = vec![("X-Role", role)];
+        headers.extend(key.map(|key| ("Idempotency-Key", key)));
+        let body = body.map(|body| body.to_string());
+        let answer = client.request(method, &path, &headers, body.as_deref());
+        let mut seen = answer.json();
+        if answer.status >= 400 {
+            let members = seen.as_object_mut().expect("a problem");
+            members.retain(|name, _| {
+                !matches!(
+                    name.as_str(),
+                    "type" | "title" | "status" | "detail" | "request_id" | "ticket_status"
+                )
+            });
+        }
+        Answer {
+            status: answer.status,
+            body: seen,
+            replayed: answer.header("Idempotent-Replayed") == Some("true"),
+        }
+    }
+
+    fn request(&self) -> (&'static str, String, &'static str, Option<Value>) {
+        let with_email = |email: &Option<String>| match email {
+            Some(email) => json!({"email": email}),
+            None => json!({}),
+        };
+        match self {
+            Call::CreateEvent {
+                spots,
+                hold_seconds,
+                sales_open_at,
+                sales_close_at,
+            } => {
+                let mut body =
+                    json!({"name": "Model", "total_spots": spots, "hold_seconds": hold_seconds});
+                for (name, at) in [
+                    ("sales_open_at", sales_open_at),
+                    ("sales_close_at", sales_close_at),
+                ] {
+                    if let Some(at) = at {
+                        body[name] = time(*at).into();
+                    }
+                }
+                ("POST", "/events".into(), "organizer", Some(body))
+            }
+            Call::ChangeEvent { event, spots } => {
+                let body = json!({"total_spots": spots});
+                ("PATCH", format!("/events/{event}"), "organizer", Some(body))
+            }
+            Call::CancelEvent { event } => {
+                ("POST", format!("/events/{event}/cancel"), "organizer", None)
+            }
+            Call::ShowEvent { event } => ("GET", format!("/events/{event}"), "user", None),
+            Call::Register { event, email } => {
+                let body = json!({"email": email});
+                (
+                    "POST",
+                    format!("/events/{event}/register"),
+                    "user",
+                    Some(body),
+                )
+            }
+            Call::ShowTicket { ticket } => ("GET", format!("/tickets/{ticket}"), "user", None),
+            Call::Confirm { ticket, email } => (
+                "POST",
+                format!("/tickets/{ticket}/confirm"),
+                "user",
+                Some(with_email(email)),
+            ),
+            Call::CancelTicket { ticket, email } => (
+                "POST",
+                format!("/tickets/{ticket}/cancel"),
+                "user",
+                Some(with_email(email)),
+            ),
+            Call::CheckIn { ticket } => (
+                "POST",
+                format!("/tickets/{ticket}/check-in"),
+                "organizer",
+                None,
+            ),
+        }
+    }
+}
