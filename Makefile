@@ -1,7 +1,7 @@
 # Everything a person or a machine does with this repository. Needs Rust and a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stress crash bench static front check lint clean
+.PHONY: help run test stress crash bench static front contract check lint clean
 
 STATIC_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
 # The second: a static file finds getrandom(2) in no library, and there may be no /dev/urandom.
@@ -34,6 +34,10 @@ static: ## One static file for hosts with nothing else on them, tested in an emp
 front: ## The hostile set through a real nginx (Debian's, installed if it may be)
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || apt-get install --yes --no-install-recommends nginx-light
 	cargo test --quiet -- --ignored front
+
+contract: ## Let schemathesis look for an answer that /openapi.json does not allow (needs python3 and PyPI)
+	cargo build --quiet
+	tests/contract/run $${CARGO_TARGET_DIR:-target}/debug/lastseat
 
 check: lint ## What must pass before a commit: format, lints, all tests
 	cargo test --quiet

@@ -14,6 +14,7 @@ mod suite {
 
     // Ends and beginnings, and what happens when the server cannot.
     mod crash;
+    mod faults;
     mod front;
     mod hostile;
     mod keeper;

@@ -9,7 +9,8 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +25,9 @@ pub enum Durability {
 }
 
 pub struct Durable {
+    db: PathBuf,
+    /// Device and number of the file that was opened at that path.
+    identity: (u64, u64),
     /// The WAL, opened beside SQLite (which takes no locks on it that closing this would undo).
     /// None: nobody waits for the disk.
     wal: Option<File>,
@@ -47,6 +51,8 @@ impl Durable {
             Durability::Normal => None,
         };
         Ok(Durable {
+            identity: identity(db)?,
+            db: db.to_owned(),
             wal,
             written: AtomicU64::new(0),
             flushed: Mutex::new(0),
@@ -59,8 +65,13 @@ impl Durable {
         self.written.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Fails once a flush has failed, until the server is started again. Does not wait.
+    /// Fails once a flush has failed, until the server is started again; and while another file, or
+    /// none, stands where the database was opened: what is written then, nobody would find. Does not
+    /// wait.
     pub fn check(&self) -> Result<(), Error> {
+        if identity(&self.db).ok() != Some(self.identity) {
+            return Err(failed("the database file was moved, deleted or replaced"));
+        }
         match self.failed.load(Ordering::Acquire) {
             false => Ok(()),
             true => Err(failed("an earlier flush failed; restart the server")),
@@ -87,6 +98,11 @@ impl Durable {
         *flushed = written;
         Ok(())
     }
+}
+
+fn identity(file: &Path) -> io::Result<(u64, u64)> {
+    let found = std::fs::metadata(file)?;
+    Ok((found.dev(), found.ino()))
 }
 
 fn failed(why: &str) -> Error {
