@@ -133,7 +133,7 @@ pub struct Config {
     #[arg(long, visible_alias = "on-start", env = "LASTSEAT_VERIFY_ON_START")]
     pub verify_on_start: bool,
 
-    /// For tests: a folder with the file `clock`; also lets X-Test-Panic cause a panic
+    /// For tests: a folder of files, see hooks.rs; also lets X-Test-Panic cause a panic
     #[arg(long, hide = true, value_name = "DIR")]
     pub test_hooks: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@
 //! verify      proves from the ledger that a file never oversold
 //! box_office  what the product does: look, decide, act, in one transaction
 //! store       the only place that knows rusqlite: open, statements, group commit
-//! model error clock logging metrics process signals     the ground floor
+//! model error clock hooks logging metrics process signals     the ground floor
 //! ```
 //!
 //! A request's way:
@@ -40,6 +40,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod error;
+pub mod hooks;
 pub mod http;
 pub mod keeper;
 pub mod logging;

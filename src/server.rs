@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, select};
 
-use crate::clock::Clock;
 use crate::config::Config;
+use crate::hooks::Hooks;
 use crate::http::{Address, Intake, Listening, STREAMS_MAX, Settings};
 use crate::keeper;
 use crate::logging;
@@ -59,16 +59,14 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
         keeper::obey(stop_by_signal.clone());
     }
     let limits = limits(config)?;
-    let clock = match &config.test_hooks {
-        Some(folder) if folder.join("clock").exists() => Clock::File(folder.join("clock")),
-        _ => Clock::system(),
-    };
+    let hooks = Hooks(config.test_hooks.clone());
+    let clock = hooks.clock();
     // The first to open makes the file and its schema.
     let writer = open(config)?
         .with_large_cache()
         .map_err(|e| cannot_open(config, e))?;
     let sound = !config.verify_on_start || is_sound(config)?;
-    let durable = Durable::new(&config.db, config.durability.into())?;
+    let durable = Durable::new(&config.db, config.durability.into(), hooks.clone())?;
     let readers = (0..STREAMS_MAX + config.workers())
         .map(|_| open(config))
         .collect::<Result<_, _>>()?;
@@ -77,7 +75,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     let reaper_runs = Arc::new(AtomicBool::new(false));
     let intake = Intake::start(
         listening,
-        settings(config, sound, limits),
+        settings(config, sound, limits, hooks),
         clock.clone(),
         writer,
         durable,
@@ -109,7 +107,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     })
 }
 
-fn settings(config: &Config, sound: bool, limits: Usage) -> Settings {
+fn settings(config: &Config, sound: bool, limits: Usage, hooks: Hooks) -> Settings {
     Settings {
         auth: config.auth.into(),
         rate_limit: config.rate_limit.0,
@@ -119,7 +117,7 @@ fn settings(config: &Config, sound: bool, limits: Usage) -> Settings {
         batch_jobs_max: config.commit_batch,
         sound,
         limits,
-        test_hooks: config.test_hooks.is_some(),
+        hooks,
     }
 }
 

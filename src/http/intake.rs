@@ -21,6 +21,7 @@ use super::stream::{STREAMS_MAX, Streams};
 use super::unix_peers::UnixPeers;
 use super::worker::{self, Context, Shared};
 use crate::clock::Clock;
+use crate::hooks::Hooks;
 use crate::process::Usage;
 use crate::store::{CommitQueue, Db, Durable};
 
@@ -40,7 +41,7 @@ pub struct Settings {
     pub sound: bool,
     /// Beyond these the server retires.
     pub limits: Usage,
-    pub test_hooks: bool,
+    pub hooks: Hooks,
 }
 
 /// A running intake.
@@ -99,11 +100,11 @@ impl Intake {
             retire,
             pulse_path: format!("/.pulse/{}", uuid::Uuid::new_v4()),
             sound: settings.sound,
-            test_hooks: settings.test_hooks,
+            test_hooks: settings.hooks.are_given(),
         });
         let (ended, workers_ended) = unbounded();
         let workers = start_workers(&shared, readers, &ended)?;
-        let pulse = Some(start_pulse(Pulse {
+        let pulse = Pulse {
             target: listening.target(),
             path: shared.pulse_path.clone(),
             is_idle: {
@@ -112,7 +113,11 @@ impl Intake {
             },
             limits: settings.limits,
             retire: shared.retire.clone(),
-        })?);
+        };
+        let pulse = match settings.hooks.has("no_pulse") {
+            true => None,
+            false => Some(start_pulse(pulse)?),
+        };
         Ok(Intake {
             listening,
             shared,

@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::open;
 use crate::error::Error;
+use crate::hooks::Hooks;
 
 /// What an acknowledged ticket survives: power loss, or only a crash of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +41,12 @@ pub struct Durable {
     /// flush that succeeds says nothing about them, and what is written behind a gap in the WAL is
     /// lost with it. So after a failure no flush is believed.
     failed: AtomicBool,
+    hooks: Hooks,
 }
 
 impl Durable {
     /// For a database that has been opened.
-    pub fn new(db: &Path, durability: Durability) -> io::Result<Durable> {
+    pub fn new(db: &Path, durability: Durability, hooks: Hooks) -> io::Result<Durable> {
         let wal = open::wal_of(db);
         let wal = match durability {
             Durability::Full => Some(File::options().write(true).open(wal)?),
@@ -57,6 +59,7 @@ impl Durable {
             written: AtomicU64::new(0),
             flushed: Mutex::new(0),
             failed: AtomicBool::new(false),
+            hooks,
         })
     }
 
@@ -89,7 +92,7 @@ impl Durable {
         }
         self.check()?;
         let written = self.written.load(Ordering::Acquire);
-        if let Err(e) = wal.sync_data() {
+        if let Err(e) = self.flush(wal) {
             self.failed.store(true, Ordering::Release);
             return Err(failed(&format!(
                 "the flush failed: {e}; restart the server"
@@ -97,6 +100,13 @@ impl Durable {
         }
         *flushed = written;
         Ok(())
+    }
+
+    fn flush(&self, wal: &File) -> io::Result<()> {
+        if self.hooks.has("flush_fails") {
+            return Err(io::Error::other("asked for by the test hook"));
+        }
+        wal.sync_data()
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// From the ground up. Rooms of one floor may use each other.
 const FLOORS: [&[&str]; 8] = [
     &["model", "error", "clock"],
-    &["logging", "metrics", "process", "signals"],
+    &["hooks", "logging", "metrics", "process", "signals"],
     &["store"],
     &["box_office", "verify"],
     &["http"],
