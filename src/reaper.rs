@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::store::{CommitQueue, Db};
 
-/// Holds released in one transaction at most: buyers wait no longer than that takes.
+/// Holds released in one transaction at most: buyers wait no longer than that takes, and have as
+/// long for themselves before the next.
 const RELEASED_PER_TRANSACTION_MAX: usize = 200;
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// Beyond so many pages (of 4 KiB) the WAL is made to start from its beginning, for which buyers
@@ -107,12 +108,13 @@ fn sweep(
     let mut released = 0;
     for event_id in db.read(|tx| box_office::events_with_expired_holds(tx, now))? {
         loop {
+            let start = Instant::now();
             let some = commits.write_alone(|tx, now| {
                 box_office::release_expired_holds(tx, now, event_id, RELEASED_PER_TRANSACTION_MAX)
             })?;
             released += some;
-            let stopping = stopped.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected);
-            if stopping {
+            // Who waits for the baton has it again before a worker that only tries to take it.
+            if stopped.recv_timeout(start.elapsed()) != Err(RecvTimeoutError::Timeout) {
                 return Ok(released);
             }
             if some < RELEASED_PER_TRANSACTION_MAX {

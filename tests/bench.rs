@@ -8,6 +8,7 @@
 mod support;
 
 mod bench {
+    pub mod fairness;
     pub mod load;
     pub mod scenarios;
 }
@@ -28,7 +29,9 @@ fn main() {
         true => (3, Duration::from_millis(1_000)),
         false => (5, Duration::from_millis(3_000)),
     };
-    let running = start(std::env::var("ONLY").ok().as_deref());
+    let only = std::env::var("ONLY").ok();
+    let only = only.as_deref();
+    let running = start(only);
     let mut seen: Vec<Vec<Seen>> = vec![Vec::new(); running.len()];
     for round in 1..=rounds {
         for (scenario, seen) in running.iter().zip(&mut seen) {
@@ -38,7 +41,11 @@ fn main() {
     }
     eprint!("\r\x1b[K");
     print_table(&running, &seen, rounds, time);
-    if seen.iter().flatten().any(|seen| seen.errors > 0) {
+    let mut errors: u64 = seen.iter().flatten().map(|seen| seen.errors).sum();
+    if !quick && only.is_none_or(|word| "fairness".contains(word)) {
+        errors += bench::fairness::measure();
+    }
+    if errors > 0 {
         std::process::exit(1);
     }
 }

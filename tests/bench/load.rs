@@ -32,6 +32,9 @@ pub struct Seen {
     /// Sorted.
     pub latencies_us: Vec<u32>,
     pub errors: u64,
+    /// How many answers the client got that got the fewest.
+    pub fewest: usize,
+    pub clients: usize,
     /// Processor time of the server in all that time.
     pub server_cpu_us: u64,
 }
@@ -39,6 +42,11 @@ pub struct Seen {
 impl Seen {
     pub fn per_second(&self) -> f64 {
         self.latencies_us.len() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// What the client with the fewest answers had of an equal share.
+    pub fn fewest_share(&self) -> f64 {
+        self.fewest as f64 * self.clients as f64 / self.latencies_us.len() as f64
     }
 
     /// Milliseconds.
@@ -57,7 +65,11 @@ where
     P: FnMut() -> Option<Ask> + Send,
 {
     let together = Barrier::new(clients + 1);
-    let mut seen = Seen::default();
+    let mut seen = Seen {
+        fewest: usize::MAX,
+        clients,
+        ..Seen::default()
+    };
     std::thread::scope(|scope| {
         let ask_all = |n: usize| {
             let (mut plan, together) = (plan(n), &together);
@@ -81,6 +93,7 @@ where
         let (start, cpu_before) = (Instant::now(), cpu_us(server.pid));
         for thread in threads {
             let (latencies_us, errors) = thread.join().expect("a client thread");
+            seen.fewest = seen.fewest.min(latencies_us.len());
             seen.latencies_us.extend(latencies_us);
             seen.errors += errors;
         }

@@ -53,7 +53,7 @@ impl Scenario {
     }
 }
 
-fn target(server: &Server) -> Target {
+pub fn target(server: &Server) -> Target {
     Target {
         address: server.addr(),
         pid: server.server_pid(),
@@ -300,7 +300,7 @@ pub fn registration(event: i64, email: &str, key: Option<&str>) -> Vec<u8> {
     )
 }
 
-fn get(path: &str) -> Vec<u8> {
+pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
 }
 

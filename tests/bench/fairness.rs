@@ -1,0 +1,212 @@
+//! Whether anybody waits much longer than the others: clients few and many, four server processes on
+//! one file, buyers while the reaper sweeps up 100,000 expired holds.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::Connection;
+
+use super::load::{self, Ask, Seen, Target};
+use super::scenarios::{fresh_email, get, registration, target};
+use crate::support::Server;
+
+const CLIENTS: [usize; 4] = [4, 16, 64, 128];
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_millis(800);
+const PROCESSES: usize = 4;
+const PROCESSES_TIME: Duration = Duration::from_secs(4);
+const EXPIRED_HOLDS: usize = 100_000;
+const SWEPT_WITHIN: Duration = Duration::from_secs(60);
+const SPOTS: u32 = 1_000_000;
+
+/// Measures and prints; returns how many answers were wrong.
+pub fn measure() -> u64 {
+    println!("\nfairness: registrations, reads and sold-out answers mixed; latencies in ms");
+    println!(
+        "{:<34} {:>7} {:>7} {:>7} {:>11} {:>8} {:>6}",
+        "", "req/s", "p99", "slowest", "slowest/p99", "fewest", "errors"
+    );
+    clients() + processes() + sweep()
+}
+
+/// Rounds of one kind: the median p99, the slowest request of all, and how many answers the client
+/// that got fewest had, as a share of what each would have had.
+fn print(name: &str, rounds: &[Seen]) {
+    let median = |value: fn(&Seen) -> f64| {
+        let mut values: Vec<f64> = rounds.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let p99 = median(|seen| seen.percentile_ms(0.99));
+    let slowest = rounds.iter().map(|seen| seen.percentile_ms(1.0));
+    let slowest = slowest.fold(0.0, f64::max);
+    println!(
+        "{name:<34} {:>7.0} {p99:>7.2} {slowest:>7.1} {:>11.1} {:>8.2} {:>6}",
+        median(Seen::per_second),
+        slowest / p99,
+        median(Seen::fewest_share),
+        errors(rounds)
+    );
+}
+
+fn errors(rounds: &[Seen]) -> u64 {
+    rounds.iter().map(|seen| seen.errors).sum()
+}
+
+/// Of five requests three buy, one looks, one comes too late.
+fn mixed(event: i64, sold_out: i64) -> impl FnMut() -> Option<Ask> + Send {
+    let mut n = 0_u64;
+    move || {
+        n += 1;
+        Some(match n % 5 {
+            0 => Ask {
+                bytes: get(&format!("/events/{event}")),
+                expected: 200,
+            },
+            1 => Ask {
+                bytes: registration(sold_out, &fresh_email(), None),
+                expected: 409,
+            },
+            _ => Ask {
+                bytes: registration(event, &fresh_email(), None),
+                expected: 201,
+            },
+        })
+    }
+}
+
+/// One event on sale, one without a free spot.
+fn events(server: &Server) -> (i64, i64) {
+    let sold_out = server.create_event("sold out", 1);
+    server
+        .register(sold_out, "first@example.com")
+        .expect_status(201);
+    (server.create_event("on sale", SPOTS), sold_out)
+}
+
+fn clients() -> u64 {
+    let server = Server::builder().rate_limit_off().start();
+    let (target, (event, sold_out)) = (target(&server), events(&server));
+    let mut seen = CLIENTS.map(|_| Vec::new());
+    for round in 1..=ROUNDS {
+        for (clients, seen) in CLIENTS.into_iter().zip(&mut seen) {
+            eprint!("\r\x1b[Kfairness, round {round} of {ROUNDS}: {clients} clients");
+            seen.push(load::run(target, clients, ROUND, |_| {
+                mixed(event, sold_out)
+            }));
+        }
+    }
+    eprint!("\r\x1b[K");
+    for (clients, seen) in CLIENTS.iter().zip(&seen) {
+        print(&format!("{clients} clients"), seen);
+    }
+    seen.iter().map(|seen| errors(seen)).sum()
+}
+
+fn processes() -> u64 {
+    eprint!("\r\x1b[Kfairness: {PROCESSES} processes on one file");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("events.db");
+    let start = |_| {
+        let builder = Server::builder().db(&path);
+        builder.rate_limit_off().start()
+    };
+    let servers: Vec<Server> = (0..PROCESSES).map(start).collect();
+    let (event, sold_out) = events(&servers[0]);
+    let seen: Vec<Seen> = std::thread::scope(|scope| {
+        let load = |server: &Server| {
+            let target: Target = target(server);
+            scope.spawn(move || load::run(target, 16, PROCESSES_TIME, |_| mixed(event, sold_out)))
+        };
+        let loads: Vec<_> = servers.iter().map(load).collect();
+        loads
+            .into_iter()
+            .map(|l| l.join().expect("a load"))
+            .collect()
+    });
+    eprint!("\r\x1b[K");
+    for (n, seen) in seen.iter().enumerate() {
+        let name = format!("16 clients, process {} of {PROCESSES}", n + 1);
+        print(&name, std::slice::from_ref(seen));
+    }
+    errors(&seen)
+}
+
+fn sweep() -> u64 {
+    let builder = Server::builder().args(["--sweep", "100ms"]);
+    let server = builder.rate_limit_off().start();
+    let (target, (event, sold_out)) = (target(&server), events(&server));
+    let forgotten = server.create_event("forgotten", SPOTS);
+    let without = |when| {
+        eprint!("\r\x1b[Kfairness: buyers {when} the sweep");
+        load::run(target, 64, 2 * ROUND, |_| mixed(event, sold_out))
+    };
+    let before = without("before");
+    let expire_at = expire_soon(server.db_path(), forgotten);
+    wait_until(expire_at);
+    eprint!("\r\x1b[Kfairness: buyers during the sweep");
+    let swept = AtomicBool::new(false);
+    let during = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let db = server.db();
+            let left =
+                "SELECT EXISTS (SELECT 1 FROM tickets WHERE event_id = ? AND status = 'reserved')";
+            while db
+                .query_row(left, [forgotten], |row| row.get(0))
+                .expect("reads")
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            swept.store(true, Ordering::Relaxed);
+        });
+        load::run(target, 64, SWEPT_WITHIN, |_| {
+            let mut next = mixed(event, sold_out);
+            let swept = &swept;
+            move || next().filter(|_| !swept.load(Ordering::Relaxed))
+        })
+    });
+    let rounds = [before, without("after")];
+    eprint!("\r\x1b[K");
+    let seconds = during.elapsed.as_secs_f64();
+    let ratio = during.percentile_ms(0.99)
+        / rounds
+            .iter()
+            .map(|s| s.percentile_ms(0.99))
+            .fold(0.0, f64::max);
+    let during = [during];
+    print("64 clients, no sweep", &rounds);
+    print("64 clients, 100,000 holds swept", &during);
+    println!("the sweep took {seconds:.1} s and made the buyers' p99 {ratio:.2} times as long");
+    errors(&rounds) + errors(&during)
+}
+
+/// Writes the holds of an event beside the server; returns when they expire, in ms since the epoch.
+fn expire_soon(path: &Path, event: i64) -> u128 {
+    let expire_at = now_ms() + 3_000;
+    let db = Connection::open(path).expect("opens");
+    db.busy_timeout(Duration::from_secs(5)).expect("a timeout");
+    let sql = format!(
+        "BEGIN IMMEDIATE;
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {EXPIRED_HOLDS})
+         INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
+         SELECT printf('00000000-0000-4000-8000-%012d', i), {event}, 'buyer-' || i || '@example.com',
+                'reserved', 1, {expire_at} FROM n;
+         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
+         SELECT 1, event_id, ticket_id, 'reserved', -1 FROM tickets WHERE event_id = {event};
+         UPDATE events SET available_spots = available_spots - {EXPIRED_HOLDS} WHERE id = {event};
+         COMMIT;"
+    );
+    db.execute_batch(&sql).expect("writes the holds");
+    expire_at
+}
+
+fn wait_until(ms: u128) {
+    let left = ms.saturating_sub(now_ms());
+    std::thread::sleep(Duration::from_millis(left as u64));
+}
+
+fn now_ms() -> u128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("a clock after 1970").as_millis()
+}
