@@ -24,14 +24,15 @@ const SPOTS: u32 = 1_000_000;
 pub fn measure() -> u64 {
     println!("\nfairness: registrations, reads and sold-out answers mixed; latencies in ms");
     println!(
-        "{:<34} {:>7} {:>7} {:>7} {:>11} {:>8} {:>6}",
-        "", "req/s", "p99", "slowest", "slowest/p99", "fewest", "errors"
+        "{:<34} {:>7} {:>7} {:>7} {:>7} {:>9} {:>7} {:>6}",
+        "", "req/s", "p99", "first", "later", "later/p99", "fewest", "errors"
     );
     clients() + processes() + sweep()
 }
 
-/// Rounds of one kind: the median p99, the slowest request of all, and how many answers the client
-/// that got fewest had, as a share of what each would have had.
+/// Rounds of one kind: the median p99, the slowest request that was the first of a connection and
+/// the slowest of all others, and how many answers the client that got fewest had, as a share of
+/// what each would have had.
 fn print(name: &str, rounds: &[Seen]) {
     let median = |value: fn(&Seen) -> f64| {
         let mut values: Vec<f64> = rounds.iter().map(value).collect();
@@ -39,12 +40,15 @@ fn print(name: &str, rounds: &[Seen]) {
         values[values.len() / 2]
     };
     let p99 = median(|seen| seen.percentile_ms(0.99));
-    let slowest = rounds.iter().map(|seen| seen.percentile_ms(1.0));
-    let slowest = slowest.fold(0.0, f64::max);
+    let slowest_ms = |slowest_us: fn(&Seen) -> u32| {
+        f64::from(rounds.iter().map(slowest_us).max().unwrap_or(0)) / 1_000.0
+    };
+    let first = slowest_ms(|seen| seen.slowest_first_us);
+    let later = slowest_ms(|seen| seen.slowest_later_us);
     println!(
-        "{name:<34} {:>7.0} {p99:>7.2} {slowest:>7.1} {:>11.1} {:>8.2} {:>6}",
+        "{name:<34} {:>7.0} {p99:>7.2} {first:>7.1} {later:>7.1} {:>9.1} {:>7.2} {:>6}",
         median(Seen::per_second),
-        slowest / p99,
+        later / p99,
         median(Seen::fewest_share),
         errors(rounds)
     );

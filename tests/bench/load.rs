@@ -35,6 +35,10 @@ pub struct Seen {
     /// How many answers the client got that got the fewest.
     pub fewest: usize,
     pub clients: usize,
+    /// The slowest of the clients' first requests, for which a connection must get a thread, and
+    /// the slowest of all others.
+    pub slowest_first_us: u32,
+    pub slowest_later_us: u32,
     /// Processor time of the server in all that time.
     pub server_cpu_us: u64,
 }
@@ -94,6 +98,11 @@ where
         for thread in threads {
             let (latencies_us, errors) = thread.join().expect("a client thread");
             seen.fewest = seen.fewest.min(latencies_us.len());
+            if let Some((first, later)) = latencies_us.split_first() {
+                let slowest_later = later.iter().copied().max().unwrap_or(0);
+                seen.slowest_first_us = seen.slowest_first_us.max(*first);
+                seen.slowest_later_us = seen.slowest_later_us.max(slowest_later);
+            }
             seen.latencies_us.extend(latencies_us);
             seen.errors += errors;
         }
