@@ -127,22 +127,15 @@ impl Reading {
     }
 
     fn families(&self) -> Vec<MetricFamily> {
-        let labels: &[&str] = if self.label.is_empty() {
-            &[]
-        } else {
-            &[self.label]
-        };
+        fn present(label: &str) -> Vec<&str> {
+            [label].into_iter().filter(|l| !l.is_empty()).collect()
+        }
         let opts = Opts::new(self.name, self.help).namespace("lastseat");
-        let Ok(gauges) = IntGaugeVec::new(opts, labels) else {
+        let Ok(gauges) = IntGaugeVec::new(opts, &present(self.label)) else {
             return Vec::new();
         };
         for (label, value) in &self.values {
-            let labels = if self.label.is_empty() {
-                vec![]
-            } else {
-                vec![label.as_str()]
-            };
-            gauges.with_label_values(&labels).set(*value);
+            gauges.with_label_values(&present(label)).set(*value);
         }
         gauges.collect()
     }
