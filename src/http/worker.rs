@@ -142,10 +142,11 @@ pub fn run(context: &Context) {
     shared.commits.lead();
 }
 
-/// What came after the stop: nothing of it is begun.
+/// What came after the stop: nothing of it is begun. The news that nobody accepts any more may come
+/// in between.
 fn turn_away(context: &Context, mut taken: Vec<Request>) {
     let shared = &context.shared;
-    while let Ok(()) = take(shared, &mut taken) {
+    while take(shared, &mut taken).is_ok() || !taken.is_empty() {
         for request in taken.drain(..) {
             let known = Known::of(shared, &request, &Head::read(&request), None);
             exchange(shared, request, known).answer_result(Err(Error::ShuttingDown.into()));
