@@ -64,6 +64,7 @@ impl Lanes {
     /// address to tell its connections by, see `unix_peers.rs`.
     pub fn enter(&self, request: Request) -> Option<Request> {
         let Some(peer) = request.remote_addr().copied() else {
+            self.unix_peers.taken();
             return Some(request);
         };
         match self.shard(&peer).entry(peer) {
@@ -92,7 +93,7 @@ impl Lanes {
     /// The connection's request has been answered; its next one, if any, has its turn.
     pub fn leave(&self, peer: Option<SocketAddr>) {
         let Some(peer) = peer else {
-            return;
+            return self.unix_peers.answered();
         };
         let mut shard = self.shard(&peer);
         let Some(Lane::Busy(waiting)) = shard.get_mut(&peer) else {
@@ -113,7 +114,7 @@ impl Lanes {
     /// The connection's request has been refused, and where it ends is not certain.
     pub fn close(&self, peer: Option<SocketAddr>) {
         let Some(peer) = peer else {
-            return;
+            return self.unix_peers.answered();
         };
         let mut shard = self.shard(&peer);
         let is_stale = |lane: &Lane| matches!(lane, Lane::Closed { last_request } if last_request.elapsed() >= CLOSED_FOR);

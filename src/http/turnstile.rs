@@ -30,6 +30,13 @@ pub fn take(shared: &Shared, taken: &mut Vec<Request>) -> io::Result<()> {
     };
     let _turnstile = turnstile.unwrap_or_else(PoisonError::into_inner);
     while taken.len() < TAKEN_TOGETHER_MAX {
+        let peers = &shared.lanes.unix_peers;
+        if !peers.has_room() {
+            if !taken.is_empty() {
+                break;
+            }
+            peers.wait_for_room(&shared.stopping);
+        }
         let request = match shared.server.try_recv()? {
             Some(request) => request,
             None if !taken.is_empty() || !shared.resumed.is_empty() => break,

@@ -2,7 +2,8 @@
 //! the order of their requests even though several workers and a commit leader write them.
 
 use crate::support::stampede::Order;
-use crate::support::{Client, PATIENCE, Server, request_text, wait_until};
+use crate::support::{Client, PATIENCE, Server, pause_for_arrival, request_text, wait_until};
+use lastseat::process::Usage;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -116,6 +117,44 @@ fn peers_on_a_unix_socket_that_never_read_hold_up_nobody() {
         }
         server.assert_invariants();
     }
+}
+
+/// Two thousand answers wait for twenty-four commits, and these for another program: that is no
+/// reason to send everybody away.
+#[test]
+fn pipelined_requests_over_a_unix_socket_outlast_a_commit_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::builder()
+        .listen(&format!("unix:{}", folder.path().join("s").display()))
+        .rate_limit_off()
+        .args(["--workers", "2"])
+        .start();
+    let event = server.create_event("Patience", CONNECTIONS as u32);
+    let path = format!("/events/{event}");
+    let other_program = server.db();
+    other_program.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let pid = server.server_pid();
+    let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| server.client()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        let order = Order::by(format!("p-{n}@example.com")).json();
+        let register = format!("{path}/register");
+        client.send_raw(
+            request_text("POST", &register, &[("X-Role", "user")], Some(&order)).as_bytes(),
+        );
+        client.send_raw(request_text("GET", &path, &[], None).repeat(80).as_bytes());
+    }
+    let threads = || Usage::of(pid).map_or(u64::MAX, |usage| usage.threads);
+    assert!(wait_until(PATIENCE, || threads() > 1_000));
+    pause_for_arrival();
+    other_program.execute_batch("ROLLBACK").unwrap();
+    for client in &mut clients {
+        client.read_response().expect_status(201);
+        for _ in 0..80 {
+            client.read_response().expect_status(200);
+        }
+    }
+    assert_eq!(server.server_pid(), pid, "{}", server.log());
+    server.assert_invariants();
 }
 
 /// An answer may only be written when the ones before it on its connection are. A worker that
