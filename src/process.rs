@@ -50,6 +50,23 @@ impl Usage {
     }
 }
 
+/// Whether a thread of this process other than the caller's runs, would run if it were given a core,
+/// or waits for the disk: the states R and D of proc_pid_stat(5). False if nobody can tell.
+pub fn is_at_work() -> bool {
+    let own = std::fs::read_link("/proc/thread-self").unwrap_or_default();
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return false;
+    };
+    let others = threads
+        .flatten()
+        .filter(|thread| Some(&*thread.file_name()) != own.file_name());
+    let mut states = others.filter_map(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        field::<char>(&status, "State:").ok()
+    });
+    states.any(|state| matches!(state, 'R' | 'D'))
+}
+
 fn field<T: FromStr>(status: &str, name: &str) -> io::Result<T> {
     let mut lines = status.lines();
     let value = lines.find_map(|line| line.strip_prefix(name)?.split_whitespace().next());

@@ -21,6 +21,7 @@ mod suite {
     mod keeper;
     mod overload;
     mod panics;
+    mod pulse;
     mod restart;
     mod stop;
 

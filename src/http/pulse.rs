@@ -14,7 +14,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::process::Usage;
+use crate::process::{self, Usage};
 
 const EVERY: Duration = Duration::from_millis(20);
 /// Somebody accepts, or there is room in the backlog: it takes no time.
@@ -23,7 +23,7 @@ const CONNECTED_WITHIN: Duration = Duration::from_millis(10);
 const BEATS_MAX: usize = 100;
 /// After two seconds without an answer the server is under suspicion,
 const SILENT_TICKS: u32 = 100;
-/// and if it has nothing to do meanwhile, dead;
+/// and if it is found doing nothing so often, dead;
 const DEAD_TICKS: u32 = 10;
 /// after so long whatever it does.
 const STUCK_TICKS: u32 = 1_000;
@@ -96,7 +96,7 @@ impl Pulse {
             if stop.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            let is_idle = (self.is_idle)();
+            let is_idle = || (self.is_idle)() && !process::is_at_work();
             let sent = beats.len();
             beats.retain(|beat| !beat.is_answered());
             let verdict = silence.go_on(beats.len() < sent, is_idle);
@@ -116,7 +116,7 @@ impl Pulse {
     }
 }
 
-/// For how long no beat has been answered, counted in beats: a machine that stood still for a
+/// For how long no beat has been answered, counted in ticks: a machine that stood still for a
 /// while has not made the server fail.
 #[derive(Default)]
 struct Silence {
@@ -125,10 +125,11 @@ struct Silence {
 }
 
 impl Silence {
-    /// Says why the server is taken for dead, if it is. While a worker waits for requests and none
-    /// of these comes, nobody accepts connections any more. As long as all workers are busy, a
-    /// slow disk may be all there is to it.
-    fn go_on(&mut self, answered: bool, is_idle: bool) -> Option<String> {
+    /// Says why the server is taken for dead, if it is. While a worker waits for requests, no thread
+    /// has anything to do and no beat arrives, nobody accepts connections any more. As long as all
+    /// workers are busy, a slow disk may be all there is to it; as long as a thread wants to run, a
+    /// slow machine.
+    fn go_on(&mut self, answered: bool, is_idle: impl FnOnce() -> bool) -> Option<String> {
         if answered {
             if self.ticks > SILENT_TICKS {
                 log::warn!("the server answers its own pulse again");
@@ -140,8 +141,7 @@ impl Silence {
         if self.ticks == SILENT_TICKS {
             log::error!("the server does not answer its own pulse");
         }
-        let counts = self.ticks > SILENT_TICKS && is_idle;
-        self.idle_ticks = if counts { self.idle_ticks + 1 } else { 0 };
+        self.idle_ticks += u32::from(self.ticks > SILENT_TICKS && is_idle());
         if self.idle_ticks >= DEAD_TICKS {
             return Some("no connection is accepted any more".to_owned());
         }
