@@ -30,7 +30,7 @@ fn what_was_acknowledged_survives_any_number_of_crashes() {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("events.db");
     let builder = || Server::builder().db(&db).rate_limit_off();
-    let mut server = builder().start();
+    let mut server = builder().listen_apart().start();
     let address = server.addr();
     let crowd = Crowd::new(address, seed);
     crowd.offer(server.create_event("Round 0", SPOTS));

@@ -55,6 +55,12 @@ impl ServerBuilder {
         self
     }
 
+    /// On an address of its own, where no other test's server can take its port while it is away.
+    pub fn listen_apart(self) -> Self {
+        let address = SocketAddr::new(fresh_source(), 0);
+        self.listen(&address.to_string())
+    }
+
     /// The server alone, in the process that is started.
     pub fn no_keeper(mut self) -> Self {
         self.has_keeper = false;
@@ -370,9 +376,13 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.success(), "{kill}: {status}");
 }
 
-/// A zombie is not alive.
+/// A zombie is not alive, unless it has threads left: one that waits for the disk outlives a kill -9
+/// of its process by as long, and with it the process's sockets and locks.
 pub fn is_alive(pid: u32) -> bool {
-    state_and_parent(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.map_or(0, |threads| threads.count());
+    let state = state_and_parent(pid).map(|(state, _)| state);
+    state.is_some_and(|state| threads > 1 || (state != "Z" && state != "X"))
 }
 
 fn child_of(parent: u32) -> Option<u32> {
