@@ -16,6 +16,7 @@ mod suite {
     mod crash;
     mod faults;
     mod front;
+    mod fuzz;
     mod group_commit;
     mod hostile;
     mod keeper;
