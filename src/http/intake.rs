@@ -82,6 +82,7 @@ impl Intake {
                 settings.batch_jobs_max,
                 clock.clone(),
                 wake(),
+                retire.clone(),
             )),
             lanes: Arc::new(Lanes::new(unix_peers, resume, wake())),
             server,

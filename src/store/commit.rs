@@ -41,6 +41,8 @@ pub struct CommitQueue {
     clock: Clock,
     /// Makes some other thread call [`CommitQueue::lead`] soon.
     wake: Box<dyn Fn() + Send + Sync>,
+    /// Told why another server should take over.
+    retire: Sender<String>,
 }
 
 impl CommitQueue {
@@ -51,6 +53,7 @@ impl CommitQueue {
         batch_jobs_max: usize,
         clock: Clock,
         wake: Box<dyn Fn() + Send + Sync>,
+        retire: Sender<String>,
     ) -> CommitQueue {
         let baton = bounded(1);
         baton.0.send(writer).expect("the channel has room for one");
@@ -61,7 +64,14 @@ impl CommitQueue {
             durable,
             clock,
             wake,
+            retire,
         }
+    }
+
+    /// Whether nobody can tell any more what of the WAL is on disk, so that nothing may be copied
+    /// from it.
+    pub fn distrusts_wal(&self) -> bool {
+        self.durable.has_failed()
     }
 
     /// Queues a job, or gives it back if the queue is full. The caller then calls
@@ -103,6 +113,9 @@ impl CommitQueue {
             drop(baton);
             if let Err(e) = self.durable.wait_for(number) {
                 log::error!(jobs = batch.len(); "a batch may not be on disk: {e}");
+                if self.distrusts_wal() {
+                    let _ = self.retire.try_send("a flush failed".to_owned());
+                }
                 outcomes.fill(Err(e));
             }
             count(&outcomes);

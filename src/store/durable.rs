@@ -39,7 +39,14 @@ pub struct Durable {
     flushed: Mutex<u64>,
     /// The kernel reports a failed flush once and may then forget the pages that it lost: a later
     /// flush that succeeds says nothing about them, and what is written behind a gap in the WAL is
-    /// lost with it. So after a failure no flush is believed.
+    /// lost with it. So after a failure no flush is believed, nothing is acknowledged, and nothing
+    /// is copied from the WAL, because a checkpoint does not look at the frames' checksums.
+    ///
+    /// Another server takes over. As the first to open the file it reads the WAL up to the first
+    /// frame whose checksum is wrong, and [`Db::empty_wal`](super::Db::empty_wal) has those frames
+    /// in the database file, and that on disk, before anything is served. All that was acknowledged
+    /// is among them: it was flushed before. Of what was answered 503 some may be, and its buyers
+    /// find out by asking again with their keys.
     failed: AtomicBool,
     hooks: Hooks,
 }
@@ -68,16 +75,21 @@ impl Durable {
         self.written.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Fails once a flush has failed, until the server is started again; and while another file, or
+    /// Whether a flush has failed: another server must take over, and no checkpoint be made before.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Fails once a flush has failed; and while another file, or
     /// none, stands where the database was opened: what is written then, nobody would find. Does not
     /// wait.
     pub fn check(&self) -> Result<(), Error> {
         if identity(&self.db).ok() != Some(self.identity) {
             return Err(failed("the database file was moved, deleted or replaced"));
         }
-        match self.failed.load(Ordering::Acquire) {
+        match self.has_failed() {
             false => Ok(()),
-            true => Err(failed("an earlier flush failed; restart the server")),
+            true => Err(failed("an earlier flush failed")),
         }
     }
 
@@ -94,9 +106,7 @@ impl Durable {
         let written = self.written.load(Ordering::Acquire);
         if let Err(e) = self.flush(wal) {
             self.failed.store(true, Ordering::Release);
-            return Err(failed(&format!(
-                "the flush failed: {e}; restart the server"
-            )));
+            return Err(failed(&format!("the flush failed: {e}")));
         }
         *flushed = written;
         Ok(())

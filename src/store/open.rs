@@ -40,6 +40,11 @@ pub enum OpenError {
         "its schema has version {found}, newer than this program's {known}; use a newer lastseat"
     )]
     NewerSchema { found: i64, known: usize },
+    #[error(
+        "another program is reading it, so that what its WAL holds cannot be brought into it; \
+         end that program"
+    )]
+    InUse,
     #[error("{0}; check that its folder exists and that this user may write to it")]
     Inaccessible(String),
 }
@@ -74,6 +79,22 @@ impl Db {
             .pragma_update(None, "cache_size", kib)
             .map_err(explain)?;
         Ok(self)
+    }
+
+    /// Brings what a server before this one has left in the WAL into the database file, and that on
+    /// disk, so that nothing written from now on stands behind a gap in the WAL (see `durable.rs`).
+    pub fn empty_wal(&self) -> Result<(), OpenError> {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        // SQLite itself does not wait for another program's checkpoint.
+        loop {
+            let is_busy = self.conn.query_row(sql, [], |row| row.get::<_, bool>(0));
+            match is_busy.map_err(explain)? {
+                false => return Ok(()),
+                true if Instant::now() >= deadline => return Err(OpenError::InUse),
+                true => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     /// Runs `f` on one snapshot of the database, the one that is open already if there is one. It
