@@ -9,16 +9,22 @@ mod support;
 
 mod bench {
     pub mod fairness;
+    pub mod growth;
     pub mod load;
     pub mod scenarios;
+    pub mod table;
 }
 
 use std::time::Duration;
 
 use bench::load::Seen;
 use bench::scenarios::{self, Scenario};
+use bench::table::{median, range};
+use bench::{fairness, growth};
 
 const CLIENTS: usize = 64;
+const GROWTH_ROUNDS: usize = 5;
+const GROWTH_TIME: Duration = Duration::from_secs(2);
 
 fn main() {
     if std::env::args().any(|a| a == scenarios::BARE_TINY_HTTP) {
@@ -31,6 +37,21 @@ fn main() {
     };
     let only = std::env::var("ONLY").ok();
     let only = only.as_deref();
+    let wanted = |section: &str| only.is_none_or(|word| section.contains(word));
+    let mut errors = run_scenarios(only, rounds, time);
+    if !quick && wanted("growth") {
+        errors += growth::measure(CLIENTS, GROWTH_ROUNDS, GROWTH_TIME);
+    }
+    if !quick && wanted("fairness") {
+        errors += fairness::measure();
+    }
+    if errors > 0 {
+        std::process::exit(1);
+    }
+}
+
+/// Prints the table; returns how many requests failed.
+fn run_scenarios(only: Option<&str>, rounds: usize, time: Duration) -> u64 {
     let running = start(only);
     let mut seen: Vec<Vec<Seen>> = vec![Vec::new(); running.len()];
     for round in 1..=rounds {
@@ -41,13 +62,7 @@ fn main() {
     }
     eprint!("\r\x1b[K");
     print_table(&running, &seen, rounds, time);
-    let mut errors: u64 = seen.iter().flatten().map(|seen| seen.errors).sum();
-    if !quick && only.is_none_or(|word| "fairness".contains(word)) {
-        errors += bench::fairness::measure();
-    }
-    if errors > 0 {
-        std::process::exit(1);
-    }
+    seen.iter().flatten().map(|seen| seen.errors).sum()
 }
 
 /// The yardstick first, then the scenarios whose name has that word in it.
@@ -94,9 +109,7 @@ fn print_table(running: &[Scenario], seen: &[Vec<Seen>], rounds: usize, time: Du
     for (scenario, seen) in running.iter().zip(seen) {
         let rates: Vec<f64> = seen.iter().map(Seen::per_second).collect();
         let ratios: Vec<f64> = rates.iter().zip(&yardstick).map(|(a, b)| a / b).collect();
-        let (low, high) = ratios
-            .iter()
-            .fold((f64::MAX, 0.0_f64), |(l, h), r| (l.min(*r), h.max(*r)));
+        let (low, high) = range(&ratios);
         let at = |share| median(seen.iter().map(|s| s.percentile_ms(share)));
         let slowest = seen
             .iter()
@@ -118,10 +131,4 @@ fn print_table(running: &[Scenario], seen: &[Vec<Seen>], rounds: usize, time: Du
             slowest,
         );
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::load::{self, Ask, Seen, Target};
 use super::scenarios::{fresh_email, get, registration, target};
+use super::table;
 use crate::support::Server;
 
 const CLIENTS: [usize; 4] = [4, 16, 64, 128];
@@ -34,11 +35,7 @@ pub fn measure() -> u64 {
 /// the slowest of all others, and how many answers the client that got fewest had, as a share of
 /// what each would have had.
 fn print(name: &str, rounds: &[Seen]) {
-    let median = |value: fn(&Seen) -> f64| {
-        let mut values: Vec<f64> = rounds.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
+    let median = |value: fn(&Seen) -> f64| table::median(rounds.iter().map(value));
     let p99 = median(|seen| seen.percentile_ms(0.99));
     let slowest_ms = |slowest_us: fn(&Seen) -> u32| {
         f64::from(rounds.iter().map(slowest_us).max().unwrap_or(0)) / 1_000.0

@@ -12,6 +12,11 @@ use socket2::{Domain, Socket, Type};
 /// For a buyer who may win (201) or lose (409).
 pub const WON_OR_LOST: u16 = 0;
 
+/// The limiter counts every request and must refuse none, so a client goes on from another address
+/// before it has used one up.
+const ASKED_FROM_AN_ADDRESS: usize = 900;
+const ADDRESSES_A_CLIENT: usize = 4;
+
 /// What a client sends next, and which status is right for it.
 pub struct Ask {
     pub bytes: Vec<u8>,
@@ -78,12 +83,20 @@ where
         let ask_all = |n: usize| {
             let (mut plan, together) = (plan(n), &together);
             scope.spawn(move || {
-                let mut connection = Connection::open(server.address, source(n));
+                let open = |turn| {
+                    let address = n + clients * (turn % ADDRESSES_A_CLIENT);
+                    Connection::open(server.address, source(address))
+                };
+                let mut connection = open(0);
                 together.wait();
                 let until = Instant::now() + time;
-                let mut own = (Vec::with_capacity(8_192), 0);
+                let mut own: (Vec<u32>, u64) = (Vec::with_capacity(8_192), 0);
                 while Instant::now() < until {
                     let Some(ask) = plan() else { break };
+                    let asked = own.0.len();
+                    if asked > 0 && asked % ASKED_FROM_AN_ADDRESS == 0 {
+                        connection = open(asked / ASKED_FROM_AN_ADDRESS);
+                    }
                     let start = Instant::now();
                     let status = connection.ask(&ask.bytes);
                     own.0.push(start.elapsed().as_micros() as u32);

@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::load::{self, Ask, Seen, Target};
 use crate::support::Server;
 
-const EVENT_SPOTS: u32 = 1_000_000;
+pub const EVENT_SPOTS: u32 = 1_000_000;
 /// Admits what the clients of a scenario send, so that the limiter does its work on every request.
-const RATE_LIMIT: &str = "1000/1s";
+pub const RATE_LIMIT: &str = "1000/1s";
 
 pub struct Scenario {
     pub name: &'static str,
@@ -316,7 +316,7 @@ fn post(path: &str, body: &str, key: Option<&str>) -> Vec<u8> {
     .into_bytes()
 }
 
-fn signal(pid: u32, name: &str) {
+pub fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill")
         .arg(format!("-{name}"))
         .arg(pid.to_string())
