@@ -11,8 +11,10 @@ use super::worker::Shared;
 /// A worker takes so many requests at most before it sees to the commit queue: the more of them are
 /// taken together, the more share a snapshot and an fsync.
 pub const TAKEN_TOGETHER_MAX: usize = 32;
+const STOPPING: &str = "stopping";
 
-/// Takes the requests that are there, and waits for one if there is none.
+/// Takes the requests that are there, and waits for one if there is none. Also an error may come
+/// behind requests that have been taken: each of them is owed an answer.
 ///
 /// A request is taken and put into its lane in one step, or else the second one of a connection
 /// could enter its lane first. So only one worker takes at a time; whoever waits for a request
@@ -42,7 +44,7 @@ pub fn take(shared: &Shared, taken: &mut Vec<Request>) -> io::Result<()> {
             None if !taken.is_empty() || !shared.resumed.is_empty() => break,
             // `try_recv` swallows the call to stop without a word.
             None if shared.stopping.load(Ordering::Acquire) => {
-                return Err(io::Error::other("stopping"));
+                return Err(io::Error::other(STOPPING));
             }
             None => wait(shared)?,
         };
@@ -61,4 +63,9 @@ fn wait(shared: &Shared) -> io::Result<Request> {
 /// Another thread's `unblock()`: there is something to look after that is no request.
 pub fn is_wake_up(error: &io::Error) -> bool {
     error.to_string() == "thread unblocked"
+}
+
+/// There is no request left, and the server is to stop.
+pub fn is_end(error: &io::Error) -> bool {
+    error.to_string() == STOPPING
 }

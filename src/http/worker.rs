@@ -22,7 +22,7 @@ use super::problem::{Code, Problem};
 use super::routes::{self, Call, Outcome, Route};
 use super::sold_out::SoldOut;
 use super::stream::{Stream, Streams};
-use super::turnstile::{TAKEN_TOGETHER_MAX, is_wake_up, take};
+use super::turnstile::{TAKEN_TOGETHER_MAX, is_end, is_wake_up, take};
 use crate::box_office::Done;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -146,10 +146,14 @@ pub fn run(context: &Context) {
 /// in between.
 fn turn_away(context: &Context, mut taken: Vec<Request>) {
     let shared = &context.shared;
-    while take(shared, &mut taken).is_ok() || !taken.is_empty() {
+    loop {
+        let received = take(shared, &mut taken);
         for request in taken.drain(..) {
             let known = Known::of(shared, &request, &Head::read(&request), None);
             exchange(shared, request, known).answer_result(Err(Error::ShuttingDown.into()));
+        }
+        if received.is_err_and(|e| is_end(&e)) {
+            return;
         }
     }
 }
