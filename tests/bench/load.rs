@@ -94,7 +94,7 @@ where
                 while Instant::now() < until {
                     let Some(ask) = plan() else { break };
                     let asked = own.0.len();
-                    if asked > 0 && asked % ASKED_FROM_AN_ADDRESS == 0 {
+                    if asked > 0 && asked.is_multiple_of(ASKED_FROM_AN_ADDRESS) {
                         connection = open(asked / ASKED_FROM_AN_ADDRESS);
                     }
                     let start = Instant::now();
