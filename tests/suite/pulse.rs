@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Longer than the pulse waits for an answer, shorter than SQLite for a lock.
 const STILL_FOR: Duration = Duration::from_secs(3);
+/// A server under suspicion is replaced well before this, or not soon.
+const SENTENCED_WITHIN: Duration = Duration::from_secs(1);
 const SILENT: &str = "the server does not answer its own pulse";
 
 /// tiny_http's accepting thread panics, and nobody is told, when it gets the last descriptor but
@@ -90,6 +92,8 @@ fn a_server_whose_only_worker_waits_goes_on() {
     let order = request_text("POST", &path, &[("X-Role", "user")], Some(&order));
     client.send_raw(order.as_bytes());
     assert!(wait_until(PATIENCE, || server.log().contains(SILENT)));
+    let is_sentenced = || server.log().contains("should take over");
+    assert!(!wait_until(SENTENCED_WITHIN, is_sentenced));
     other_program.execute_batch("ROLLBACK").unwrap();
     client.read_response().expect_status(201);
     let is_back = || server.log().contains("answers its own pulse again");
