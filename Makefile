@@ -1,7 +1,7 @@
 # Everything a person or a machine does with this repository. Needs Rust and a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stress crash bench static front contract check lint clean
+.PHONY: help run test stress crash soak bench static front contract check lint clean
 
 STATIC_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
 # The second: a static file finds getrandom(2) in no library, and there may be no /dev/urandom.
@@ -22,6 +22,9 @@ stress: ## 100 buyers, 5 spots, one moment (ROUNDS=n repeats it)
 
 crash: ## Kill the server 30 times with -9 during a sale (ROUNDS=n, SEED=n repeats a plan)
 	ROUNDS=$${ROUNDS:-30} cargo test --quiet -- crash:: --nocapture
+
+soak: ## A sale under kills, hostile clients and expiries, for MINUTES=n (10), then verify (SEED=n repeats a plan)
+	cargo bench --quiet --bench soak
 
 bench: ## Measure, as ratios to bare tiny_http in the same run (QUICK=1: under a minute)
 	cargo bench --quiet --bench bench

@@ -1,7 +1,7 @@
 //! What the tests share: the real server as a child process, a small HTTP client, a clock that
 //! stands still until it is told, and the invariants that must hold whatever happened.
 
-// Three binaries include this module (suite, stress, bench) and none of them uses all of it.
+// Four binaries include this module (suite, stress, bench, soak) and none of them uses all of it.
 #![allow(dead_code, unused_imports)]
 
 mod client;
