@@ -25,6 +25,11 @@ const STOP_WITHIN: Duration = Duration::from_millis(4_800);
 const DESCRIPTORS_SPARE: u64 = 32;
 /// Clients wait for the next server meanwhile.
 const TAKE_OVER_WITHIN: Duration = Duration::from_millis(2_000);
+/// For the connection that does all the writing: every sale touches a page of the index of
+/// addresses that no sale before it has touched lately.
+const WRITER_CACHE_KIB: u32 = 24 * 1_024;
+/// A whole list is read once from front to back; what has been read is not needed again.
+const STREAM_CACHE_KIB: u32 = 128;
 
 /// Why the server could not start, for the person who typed the command.
 #[derive(Debug, thiserror::Error)]
@@ -62,15 +67,13 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     let hooks = Hooks(config.test_hooks.clone());
     let clock = hooks.clock();
     // The first to open makes the file and its schema.
-    let writer = open(config)?
-        .with_large_cache()
-        .map_err(|e| cannot_open(config, e))?;
+    let writer = open_with_cache(config, WRITER_CACHE_KIB)?;
     writer.empty_wal().map_err(|e| cannot_open(config, e))?;
     let sound = !config.verify_on_start || is_sound(config)?;
     let durable = Durable::new(&config.db, config.durability.into(), hooks.clone())?;
-    let readers = (0..STREAMS_MAX + config.workers())
-        .map(|_| open(config))
-        .collect::<Result<_, _>>()?;
+    let streams = (0..STREAMS_MAX).map(|_| open_with_cache(config, STREAM_CACHE_KIB));
+    let readers = streams.chain((0..config.workers()).map(|_| open(config)));
+    let readers = readers.collect::<Result<_, _>>()?;
     let housekeeper = open(config)?;
     signals::catch(stop_by_signal)?;
     let reaper_runs = Arc::new(AtomicBool::new(false));
@@ -146,6 +149,11 @@ fn limits(config: &Config) -> io::Result<Usage> {
             .map_or(descriptors.saturating_sub(DESCRIPTORS_SPARE), |n| n as u64),
     };
     Ok(limits)
+}
+
+fn open_with_cache(config: &Config, kib: u32) -> Result<Db, StartError> {
+    let db = open(config)?.with_cache_kib(kib);
+    db.map_err(|e| cannot_open(config, e))
 }
 
 fn open(config: &Config) -> Result<Db, StartError> {

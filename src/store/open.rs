@@ -17,7 +17,6 @@ const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 /// "LSEA" in ASCII; set by the first migration.
 const APPLICATION_ID: i64 = 0x4C53_4541;
 const STATEMENTS_CACHED: usize = 64;
-const WRITER_CACHE_KIB: i64 = 24 * 1024;
 /// A WAL that grew beyond this is cut back when it is next reset.
 const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
@@ -71,12 +70,10 @@ impl Db {
         Ok(Db { conn })
     }
 
-    /// For the connection that does all the writing: every sale touches a page of the index of
-    /// addresses that no sale before it has touched lately.
-    pub fn with_large_cache(self) -> Result<Db, OpenError> {
-        let kib = -WRITER_CACHE_KIB;
+    /// Another size of the page cache than SQLite's 2 MiB.
+    pub fn with_cache_kib(self, kib: u32) -> Result<Db, OpenError> {
         self.conn
-            .pragma_update(None, "cache_size", kib)
+            .pragma_update(None, "cache_size", -i64::from(kib))
             .map_err(explain)?;
         Ok(self)
     }
