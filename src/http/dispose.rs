@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{Request, Response, StatusCode};
 
-use super::head;
+use super::head::{self, Head};
 
 const THREADS_MAX: usize = 32;
 /// Up to this length, what has not come yet may be allocated when the request is dropped.
@@ -21,23 +21,35 @@ const LINGER: Duration = Duration::from_secs(2);
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// Writes a whole answer, as rendered, and lets go of the request.
-pub fn answer_and_dispose(request: Request, answer: Vec<u8>) {
+/// Whether what follows the body is surely a request: there is one length, and so much is read. (Not
+/// every client heeds the "close" that it is told, because tiny_http writes "upgrade" before it.)
+pub fn can_be_read_away(request: &Request) -> bool {
+    let length = request.body_length();
+    Head::read(request).has_one_length() && length.is_some_and(|bytes| bytes <= DROPPED_BYTES_MAX)
+}
+
+/// Writes a whole answer, as rendered, and lets go of the request. Then tells whether its body has
+/// been read to the end.
+pub fn answer_and_dispose(
+    request: Request,
+    answer: Vec<u8>,
+    done: impl FnOnce(bool) + Send + 'static,
+) {
     // tiny_http sorts the values of TE before it writes the head of an upgrade, and panics if they
     // have no order; in the panic it would try to answer once more, which ends the process.
     if head::has(&request, "TE") {
         log::warn!("an unread body with a TE header: a connection is abandoned");
         std::mem::forget(request);
-        return;
+        return done(false);
     }
     if THREADS.fetch_add(1, Ordering::Relaxed) >= THREADS_MAX {
         THREADS.fetch_sub(1, Ordering::Relaxed);
         log::warn!("too many unread bodies at once: a connection is abandoned");
         std::mem::forget(request);
-        return;
+        return done(false);
     }
     std::thread::spawn(move || {
-        dispose(request, &answer);
+        done(dispose(request, &answer));
         THREADS.fetch_sub(1, Ordering::Relaxed);
     });
 }
@@ -45,13 +57,14 @@ pub fn answer_and_dispose(request: Request, answer: Vec<u8>) {
 /// Lets go of a request without an answer. (A request that is simply dropped answers by itself.)
 pub fn discard(request: Request) {
     if head::has_unread_body(&request) {
-        answer_and_dispose(request, Vec::new());
+        answer_and_dispose(request, Vec::new(), |_| {});
     } else {
         drop(request.into_writer());
     }
 }
 
-fn dispose(request: Request, answer: &[u8]) {
+/// Returns whether the body has been read to its end.
+fn dispose(request: Request, answer: &[u8]) -> bool {
     let length = request.body_length().unwrap_or(0);
     // The only way to tiny_http's writer that does not drop the reader first is an upgrade, which
     // writes a head of its own. The rendered head goes out as a part of that.
@@ -68,9 +81,9 @@ fn dispose(request: Request, answer: &[u8]) {
     if length > DROPPED_BYTES_MAX {
         // Not read either: at the end of its input the reader drops what is inside by itself.
         std::mem::forget(stream);
-    } else {
-        read_away(&mut stream, length);
+        return false;
     }
+    read_away(&mut stream, length)
 }
 
 /// A rendered answer's status line and headers, and its body.
@@ -83,7 +96,7 @@ fn split(answer: &[u8]) -> (&str, &[u8]) {
     (head, answer.get(end + 4..).unwrap_or_default())
 }
 
-fn read_away(stream: &mut impl Read, length: usize) {
+fn read_away(stream: &mut impl Read, length: usize) -> bool {
     let deadline = Instant::now() + LINGER;
     let mut buffer = [0; 8 * 1024];
     let mut read = 0;
@@ -93,4 +106,5 @@ fn read_away(stream: &mut impl Read, length: usize) {
             Ok(bytes) => read += bytes,
         }
     }
+    read >= length
 }

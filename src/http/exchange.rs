@@ -66,8 +66,15 @@ impl Exchange {
         self.known.closes |= self.known.ends_in_doubt;
         let bytes = self.render(&answer, Framing::Length);
         let peer = self.request.remote_addr().copied();
+        if unread && dispose::can_be_read_away(&self.request) {
+            let lanes = self.lanes;
+            return dispose::answer_and_dispose(self.request, bytes, move |whole| match whole {
+                true => lanes.leave(peer),
+                false => lanes.close(peer),
+            });
+        }
         if unread {
-            dispose::answer_and_dispose(self.request, bytes);
+            dispose::answer_and_dispose(self.request, bytes, |_| {});
         } else {
             let writer = self.request.into_writer();
             match peer {

@@ -52,6 +52,12 @@ impl<'r> Field<'r> {
 }
 
 impl<'r> Head<'r> {
+    /// A Content-Length that any two parsers understand alike, and a body that comes unasked.
+    pub fn has_one_length(&self) -> bool {
+        let is_doubtful = self.has_transfer_encoding || self.has_expect || self.upgrades;
+        !is_doubtful && matches!(self.content_length, Field::Once(digits) if is_digits(digits))
+    }
+
     pub fn read(request: &'r Request) -> Head<'r> {
         let mut head = Head {
             headers: request.headers(),

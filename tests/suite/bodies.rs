@@ -28,6 +28,20 @@ fn a_body_may_have_1024_bytes_and_not_one_more() {
     assert_eq!(server.get("/events").json().as_array().unwrap().len(), 1);
 }
 
+/// Not every client heeds "close" when another value of Connection comes before it.
+#[test]
+fn who_goes_on_after_a_body_too_large_is_served() {
+    let server = unlimited();
+    let mut client = Client::connect(server.addr());
+    for length in [1_025, 2_000, 60_000] {
+        let head = "POST /events HTTP/1.1\r\nHost: a\r\nX-Role: organizer\r\nContent-Length:";
+        client.send_raw(format!("{head} {length}\r\n\r\n{}", padded(EVENT, length)).as_bytes());
+        assert_problem(&client.read_response(), 413, "body_too_large");
+        client.send_raw(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.read_response().expect_status(200);
+    }
+}
+
 #[test]
 fn the_limit_holds_on_every_route_and_method() {
     let server = unlimited();
