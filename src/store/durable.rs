@@ -80,9 +80,8 @@ impl Durable {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Fails once a flush has failed; and while another file, or
-    /// none, stands where the database was opened: what is written then, nobody would find. Does not
-    /// wait.
+    /// Fails once a flush has failed; and while another file, or none, stands where the database was
+    /// opened: what is written then, nobody would find. Does not wait.
     pub fn check(&self) -> Result<(), Error> {
         if identity(&self.db).ok() != Some(self.identity) {
             return Err(failed("the database file was moved, deleted or replaced"));
