@@ -75,6 +75,7 @@ fn keep_house(
     stopped: &Receiver<()>,
 ) {
     let mut next_sweep = Instant::now() + sweep_every;
+    let mut trouble = None;
     loop {
         let wait = next_sweep
             .saturating_duration_since(Instant::now())
@@ -91,9 +92,16 @@ fn keep_house(
                 Err(e) => log::error!("the sweep failed: {e}"),
             }
         }
-        if let Err(e) = checkpoint(db, commits) {
-            log::error!("the checkpoint failed: {e}");
+        // What hinders one hinders the next: it is said once, and when it is over.
+        let found = checkpoint(db, commits).err().map(|e| e.to_string());
+        match (&trouble, &found) {
+            (before, Some(e)) if before.as_ref() != Some(e) => {
+                log::error!("checkpoints fail, so that the WAL grows: {e}");
+            }
+            (Some(_), None) => log::info!("checkpoints work again"),
+            _ => {}
         }
+        trouble = found;
     }
 }
 
@@ -126,9 +134,7 @@ fn sweep(
 }
 
 fn checkpoint(db: &Db, commits: &CommitQueue) -> Result<(), Error> {
-    if commits.distrusts_wal() {
-        return Ok(());
-    }
+    commits.check(db)?;
     let (pages, _) = db.checkpoint()?;
     if pages > WAL_PAGES_MAX {
         commits.with_baton(Db::checkpoint_and_restart)?;

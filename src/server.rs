@@ -70,7 +70,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     let writer = open_with_cache(config, WRITER_CACHE_KIB)?;
     writer.empty_wal().map_err(|e| cannot_open(config, e))?;
     let sound = !config.verify_on_start || is_sound(config)?;
-    let durable = Durable::new(&config.db, config.durability.into(), hooks.clone())?;
+    let durable = Durable::new(&config.db, &writer, config.durability.into(), hooks.clone())?;
     let streams = (0..STREAMS_MAX).map(|_| open_with_cache(config, STREAM_CACHE_KIB));
     let readers = streams.chain((0..config.workers()).map(|_| open(config)));
     let readers = readers.collect::<Result<_, _>>()?;
@@ -102,7 +102,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     };
     let deadline = Instant::now() + within;
     exit_at(deadline, end);
-    let done = stop(config, intake, reaper, deadline);
+    let done = stop(intake, reaper, deadline);
     log::info!("stopped");
     log::logger().flush();
     Ok(match (end, done) {
@@ -206,17 +206,14 @@ fn exit_at(deadline: Instant, end: End) {
 }
 
 /// False if something was left behind at the deadline.
-fn stop(config: &Config, mut intake: Intake, reaper: Reaper, deadline: Instant) -> bool {
+fn stop(mut intake: Intake, reaper: Reaper, deadline: Instant) -> bool {
     if !intake.stop(deadline) {
         log::error!("requests were left unanswered");
         return false;
     }
     reaper.stop();
-    if intake.commits().distrusts_wal() {
-        return true;
-    }
     // The last connection to close would do it too, but not say so.
-    if let Err(e) = open(config).map(|db| db.checkpoint_and_truncate()) {
+    if let Err(e) = intake.commits().close() {
         log::warn!("the WAL was not checkpointed: {e}");
     }
     true

@@ -23,8 +23,10 @@ mod suite {
     mod overload;
     mod panics;
     mod pulse;
+    mod read_only;
     mod restart;
     mod stop;
+    mod wal_faults;
 
     // The HTTP contract: what each call answers.
     mod attendees;

@@ -68,10 +68,23 @@ impl CommitQueue {
         }
     }
 
-    /// Whether nobody can tell any more what of the WAL is on disk, so that nothing may be copied
-    /// from it.
-    pub fn distrusts_wal(&self) -> bool {
-        self.durable.has_failed()
+    /// Fails if what is in the WAL must not be copied, or the database file is not where it was. Must
+    /// not be called in a transaction.
+    pub fn check(&self, db: &Db) -> Result<(), Error> {
+        self.durable.check(db).inspect_err(|e| self.give_way(e))
+    }
+
+    /// At the end, when nobody else is at work any more: brings what is in the WAL into the database
+    /// file, as far as it can be trusted.
+    pub fn close(&self) -> Result<(), Error> {
+        self.with_baton(|writer| self.durable.close(writer))
+    }
+
+    /// Has another server take over, unless this one can sell again once the cause is gone.
+    fn give_way(&self, why: &Error) {
+        if self.durable.has_failed() {
+            let _ = self.retire.try_send(why.to_string());
+        }
     }
 
     /// Queues a job, or gives it back if the queue is full. The caller then calls
@@ -105,17 +118,17 @@ impl CommitQueue {
                 // Another leader took them before this one had the baton.
                 continue;
             }
-            let mut outcomes = match self.durable.check() {
+            let mut outcomes = match self.check(baton.writer()) {
                 Ok(()) => commit(baton.writer(), &mut batch, &self.clock),
                 Err(e) => vec![Err(e); batch.len()],
             };
             let number = self.durable.written();
             drop(baton);
-            if let Err(e) = self.durable.wait_for(number) {
+            if outcomes.iter().any(Result::is_ok)
+                && let Err(e) = self.durable.wait_for(number)
+            {
                 log::error!(jobs = batch.len(); "a batch may not be on disk: {e}");
-                if self.distrusts_wal() {
-                    let _ = self.retire.try_send("a flush failed".to_owned());
-                }
+                self.give_way(&e);
                 outcomes.fill(Err(e));
             }
             count(&outcomes);
@@ -131,6 +144,7 @@ impl CommitQueue {
         f: impl FnOnce(&Tx, Timestamp) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.with_baton(|writer| {
+            self.check(writer)?;
             let transaction = Transaction::begin(&writer.conn, "BEGIN IMMEDIATE")?;
             let tx = Tx::on(&writer.conn);
             let result = f(&tx, self.clock.now())?;

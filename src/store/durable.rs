@@ -9,12 +9,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::open;
+use super::wal::{Wal, identity};
+use super::{Db, open};
 use crate::error::Error;
 use crate::hooks::Hooks;
 
@@ -31,7 +31,8 @@ pub struct Durable {
     identity: (u64, u64),
     /// The WAL, opened beside SQLite (which takes no locks on it that closing this would undo).
     /// None: nobody waits for the disk.
-    wal: Option<File>,
+    wal_to_flush: Option<File>,
+    wal: Wal,
     /// How many batches have been written.
     written: AtomicU64,
     /// How many of them are on disk. Locked while flushing, so that the next one that waits finds
@@ -47,25 +48,34 @@ pub struct Durable {
     /// in the database file, and that on disk, before anything is served. All that was acknowledged
     /// is among them: it was flushed before. Of what was answered 503 some may be, and its buyers
     /// find out by asking again with their keys.
-    failed: AtomicBool,
+    flush_failed: AtomicBool,
+    /// Another program has cut the WAL off, or taken it away. Another server takes over here too:
+    /// SQLite's picture of the WAL, which all its connections share, is wrong for good.
+    wal_harmed: AtomicBool,
     hooks: Hooks,
 }
 
 impl Durable {
     /// For a database that has been opened.
-    pub fn new(db: &Path, durability: Durability, hooks: Hooks) -> io::Result<Durable> {
-        let wal = open::wal_of(db);
-        let wal = match durability {
-            Durability::Full => Some(File::options().write(true).open(wal)?),
+    pub fn new(
+        db: &Path,
+        writer: &Db,
+        durability: Durability,
+        hooks: Hooks,
+    ) -> io::Result<Durable> {
+        let wal_to_flush = match durability {
+            Durability::Full => Some(File::options().write(true).open(open::wal_of(db))?),
             Durability::Normal => None,
         };
         Ok(Durable {
             identity: identity(db)?,
             db: db.to_owned(),
-            wal,
+            wal_to_flush,
+            wal: Wal::of(db, writer).map_err(io::Error::other)?,
             written: AtomicU64::new(0),
             flushed: Mutex::new(0),
-            failed: AtomicBool::new(false),
+            flush_failed: AtomicBool::new(false),
+            wal_harmed: AtomicBool::new(false),
             hooks,
         })
     }
@@ -75,40 +85,64 @@ impl Durable {
         self.written.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Whether a flush has failed: another server must take over, and no checkpoint be made before.
+    /// Whether nobody can tell what of the WAL will be found again: another server must take over,
+    /// and no checkpoint be made before.
     pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.flush_failed.load(Ordering::Acquire) || self.wal_harmed.load(Ordering::Acquire)
     }
 
-    /// Fails once a flush has failed; and while another file, or none, stands where the database was
-    /// opened: what is written then, nobody would find. Does not wait.
-    pub fn check(&self) -> Result<(), Error> {
+    /// Whether what is written to the WAL now would be found again. Does not wait. Must not be called
+    /// in a transaction.
+    pub fn check(&self, db: &Db) -> Result<(), Error> {
+        self.check_place()?;
+        let harm = self.wal.harm(db)?;
+        harm.map_or(Ok(()), |harm| {
+            self.wal_harmed.store(true, Ordering::Release);
+            Err(failed(&harm.to_string()))
+        })
+    }
+
+    /// Fails once the WAL is not to be trusted; and while another file, or none, stands where the
+    /// database was opened.
+    fn check_place(&self) -> Result<(), Error> {
         if identity(&self.db).ok() != Some(self.identity) {
             return Err(failed("the database file was moved, deleted or replaced"));
         }
         match self.has_failed() {
             false => Ok(()),
-            true => Err(failed("an earlier flush failed")),
+            true => Err(failed("the WAL cannot be trusted any more")),
         }
     }
 
     /// Returns when that batch is on disk. After an error nobody can tell what is.
     pub fn wait_for(&self, batch: u64) -> Result<(), Error> {
-        let Some(wal) = &self.wal else {
+        let Some(wal) = &self.wal_to_flush else {
             return Ok(());
         };
         let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
         if *flushed >= batch {
             return Ok(());
         }
-        self.check()?;
+        self.check_place()?;
         let written = self.written.load(Ordering::Acquire);
         if let Err(e) = self.flush(wal) {
-            self.failed.store(true, Ordering::Release);
+            self.flush_failed.store(true, Ordering::Release);
             return Err(failed(&format!("the flush failed: {e}")));
         }
         *flushed = written;
         Ok(())
+    }
+
+    /// At the end, when nobody else of this process is at work any more: brings what is in the WAL
+    /// into the database file. What a failed flush may have lost stays where it is.
+    pub fn close(&self, db: &Db) -> Result<(), Error> {
+        if self.flush_failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.wal.harm(db)? {
+            None => db.checkpoint_and_truncate().map(|_| ()),
+            Some(harm) => self.wal.mend(db, &harm),
+        }
     }
 
     fn flush(&self, wal: &File) -> io::Result<()> {
@@ -117,11 +151,6 @@ impl Durable {
         }
         wal.sync_data()
     }
-}
-
-fn identity(file: &Path) -> io::Result<(u64, u64)> {
-    let found = std::fs::metadata(file)?;
-    Ok((found.dev(), found.ino()))
 }
 
 fn failed(why: &str) -> Error {

@@ -6,6 +6,7 @@ mod commit;
 mod durable;
 mod open;
 mod tx;
+mod wal;
 
 pub use audit::{Audit, AuditedEvent, AuditedKey, LedgerRow, Unreadable};
 pub use backup::{BackupError, backup};

@@ -117,6 +117,16 @@ impl Db {
         Ok(result)
     }
 
+    /// The frames in the WAL, and how many of them are in the database file as well. Nothing is copied.
+    pub fn wal_frames(&self) -> Result<(i64, i64), Error> {
+        self.run_checkpoint("PRAGMA wal_checkpoint(NOOP)")
+    }
+
+    pub(super) fn page_bytes(&self) -> Result<i64, Error> {
+        let sql = "PRAGMA page_size";
+        Ok(self.conn.query_row(sql, [], |row| row.get(0))?)
+    }
+
     /// The size of the WAL file.
     pub fn wal_bytes(&self) -> i64 {
         let file = self.conn.path().map(|path| format!("{path}-wal"));
@@ -147,7 +157,7 @@ impl Db {
 
     fn run_checkpoint(&self, pragma: &str) -> Result<(i64, i64), Error> {
         let pages = |row: &rusqlite::Row| Ok((row.get(1)?, row.get(2)?));
-        Ok(self.conn.query_row(pragma, [], pages)?)
+        Ok(self.conn.prepare_cached(pragma)?.query_row([], pages)?)
     }
 }
 
