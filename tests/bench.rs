@@ -42,8 +42,8 @@ fn main() {
     if !quick && wanted("growth") {
         errors += growth::measure(CLIENTS, GROWTH_ROUNDS, GROWTH_TIME);
     }
-    if !quick && wanted("fairness") {
-        errors += fairness::measure();
+    if !quick {
+        errors += fairness::measure(wanted);
     }
     if errors > 0 {
         std::process::exit(1);

@@ -21,14 +21,24 @@ const EXPIRED_HOLDS: usize = 100_000;
 const SWEPT_WITHIN: Duration = Duration::from_secs(60);
 const SPOTS: u32 = 1_000_000;
 
-/// Measures and prints; returns how many answers were wrong.
-pub fn measure() -> u64 {
+/// Measures and prints the parts that are wanted; returns how many answers were wrong.
+pub fn measure(wanted: impl Fn(&str) -> bool) -> u64 {
+    type Measure = fn() -> u64;
+    let parts: [(&str, Measure); 3] = [
+        ("fairness: clients", clients),
+        ("fairness: processes", processes),
+        ("fairness: sweep", sweep),
+    ];
+    let parts: Vec<_> = parts.into_iter().filter(|(name, _)| wanted(name)).collect();
+    if parts.is_empty() {
+        return 0;
+    }
     println!("\nfairness: registrations, reads and sold-out answers mixed; latencies in ms");
     println!(
         "{:<34} {:>7} {:>7} {:>7} {:>7} {:>9} {:>7} {:>6}",
         "", "req/s", "p99", "first", "later", "later/p99", "fewest", "errors"
     );
-    clients() + processes() + sweep()
+    parts.into_iter().map(|(_, measure)| measure()).sum()
 }
 
 /// Rounds of one kind: the median p99, the slowest request that was the first of a connection and
