@@ -17,8 +17,10 @@ const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 /// "LSEA" in ASCII; set by the first migration.
 const APPLICATION_ID: i64 = 0x4C53_4541;
 const STATEMENTS_CACHED: usize = 64;
-/// A WAL that grew beyond this is cut back when it is next reset.
-const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+/// A WAL that grew beyond this is cut back when it is next reset. Buyers wait for that (20 ms and
+/// more), so it is well beyond what the WAL grows to in a sale until the reaper makes it start from
+/// its beginning: it is for what a long reader, a backup say, has made it grow to.
+const WAL_BYTES_KEPT: i64 = 256 * 1024 * 1024;
 
 const MIGRATIONS: &[M] = &[
     M::up(include_str!("../../sql/0001_schema.sql")),
