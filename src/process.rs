@@ -50,6 +50,11 @@ impl Usage {
     }
 }
 
+/// How many threads this process has. Errors: there is no /proc.
+pub fn threads() -> io::Result<usize> {
+    field(&std::fs::read_to_string("/proc/self/status")?, "Threads:")
+}
+
 /// Whether a thread of this process other than the caller's runs, would run if it were given a core,
 /// or waits for the disk: the states R and D of proc_pid_stat(5). False if nobody can tell.
 pub fn is_at_work() -> bool {

@@ -68,6 +68,7 @@ mod suite {
     mod start_failures;
     mod static_file;
     mod unix_socket;
+    mod usher;
     mod verify;
     mod verify_tampering;
 

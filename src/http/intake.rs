@@ -1,5 +1,5 @@
 //! Starts and stops everything between the socket and the box office: tiny_http, the workers, the
-//! pulse.
+//! usher, the pulse.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,6 +19,7 @@ use super::pulse::Pulse;
 use super::sold_out::SoldOut;
 use super::stream::{STREAMS_MAX, Streams};
 use super::unix_peers::UnixPeers;
+use super::usher::Usher;
 use super::worker::{self, Context, Shared};
 use crate::clock::Clock;
 use crate::hooks::Hooks;
@@ -50,7 +51,7 @@ pub struct Intake {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     workers_ended: Receiver<()>,
-    pulse: Option<(Sender<()>, JoinHandle<()>)>,
+    attendants: Vec<Attendant>,
     retires: Receiver<String>,
 }
 
@@ -72,6 +73,9 @@ impl Intake {
             Box::new(move || server.unblock())
         };
         let (retire, retires) = bounded(1);
+        if !settings.hooks.has("no_last_words") {
+            hear_last_words(retire.clone());
+        }
         let unix_peers = UnixPeers::new(retire.clone());
         let (resume, resumed) = unbounded();
         let shared = Arc::new(Shared {
@@ -115,16 +119,20 @@ impl Intake {
             limits: settings.limits,
             retire: shared.retire.clone(),
         };
-        let pulse = match settings.hooks.has("no_pulse") {
-            true => None,
-            false => Some(start_pulse(pulse)?),
+        let usher = Usher {
+            target: listening.target(),
+            listener: listening.to_hand_over()?,
         };
+        let mut attendants = vec![Attendant::start("usher", |stop| usher.run(stop))?];
+        if !settings.hooks.has("no_pulse") {
+            attendants.push(Attendant::start("pulse", |stop| pulse.run(stop))?);
+        }
         Ok(Intake {
             listening,
             shared,
             workers,
             workers_ended,
-            pulse,
+            attendants,
             retires,
         })
     }
@@ -143,11 +151,8 @@ impl Intake {
     /// if they have not ended by the deadline.
     pub fn stop(&mut self, deadline: Instant) -> bool {
         self.shared.stopping.store(true, Ordering::Release);
-        if let Some((stop, thread)) = self.pulse.take() {
-            drop(stop);
-            let _ = thread.join();
-        }
         self.listening.refuse_more();
+        self.attendants.drain(..).for_each(Attendant::stop);
         self.listening.remove_file();
         // Requests that come too late must break off with the process: dropped, they would answer
         // by themselves.
@@ -209,8 +214,38 @@ fn start_workers(
     readers.into_iter().enumerate().map(start).collect()
 }
 
-fn start_pulse(pulse: Pulse) -> io::Result<(Sender<()>, JoinHandle<()>)> {
-    let (stop, stopped) = bounded(0);
-    let thread = std::thread::Builder::new().name("pulse".into());
-    Ok((stop, thread.spawn(move || pulse.run(&stopped))?))
+/// tiny_http's accepting thread panics if it gets the last descriptor but one, and tells nobody. Only
+/// that thread runs this file of it.
+fn hear_last_words(retire: Sender<String>) {
+    let log = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        log(panic);
+        let file = panic.location().map(|at| at.file()).unwrap_or_default();
+        if file.ends_with("refined_tcp_stream.rs") {
+            let _ = retire.try_send("no connection is accepted: its thread panicked".to_owned());
+        }
+    }));
+}
+
+/// A thread that works until it is told to stop.
+struct Attendant {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Attendant {
+    fn start(
+        name: &str,
+        work: impl FnOnce(&Receiver<()>) + Send + 'static,
+    ) -> io::Result<Attendant> {
+        let (stop, stopped) = bounded(0);
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let thread = thread.spawn(move || work(&stopped))?;
+        Ok(Attendant { stop, thread })
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        let _ = self.thread.join();
+    }
 }

@@ -22,6 +22,7 @@ mod sold_out;
 mod stream;
 mod turnstile;
 mod unix_peers;
+mod usher;
 mod worker;
 
 pub use access::Auth;

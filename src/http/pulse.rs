@@ -1,10 +1,9 @@
 //! The pulse: asks the server itself for an answer, many times a second.
 //!
-//! Three things rest on it. The read timeout that the listener hands on to its connections also
+//! Two things rest on it. The read timeout that the listener hands on to its connections also
 //! ends `accept()`, and with it tiny_http's intake, unless somebody connects before it runs out.
-//! tiny_http sometimes gives a new connection to a thread that has just taken another: the thread
-//! that served the pulse then picks it up. And a server that does not answer itself, or has taken
-//! more of the machine than it may, says so, for another one to take over.
+//! And a server that does not answer itself, or has taken more of the machine than it may, says so,
+//! for another one to take over.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,18 +15,18 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::process::{self, Usage};
 
-const EVERY: Duration = Duration::from_millis(20);
+const EVERY: Duration = Duration::from_millis(50);
 /// Somebody accepts, or there is room in the backlog: it takes no time.
 const CONNECTED_WITHIN: Duration = Duration::from_millis(10);
 /// Unanswered at once, at most.
 const BEATS_MAX: usize = 100;
 /// After two seconds without an answer the server is under suspicion,
-const SILENT_TICKS: u32 = 100;
+const SILENT_TICKS: u32 = 40;
 /// and if it is found doing nothing so often, dead;
-const DEAD_TICKS: u32 = 10;
+const DEAD_TICKS: u32 = 8;
 /// after so long whatever it does.
-const STUCK_TICKS: u32 = 1_000;
-const USAGE_TICKS: u64 = 5;
+const STUCK_TICKS: u32 = 400;
+const USAGE_TICKS: u64 = 2;
 
 /// Where the server can be reached from inside.
 #[derive(Clone, Debug)]
@@ -150,10 +149,10 @@ impl Silence {
 }
 
 /// A question that is on its way.
-struct Beat(Socket);
+pub(super) struct Beat(Socket);
 
 impl Beat {
-    fn send(target: &Target, request: &[u8]) -> io::Result<Beat> {
+    pub(super) fn send(target: &Target, request: &[u8]) -> io::Result<Beat> {
         let mut socket = target.connect()?;
         socket.write_all(request)?;
         socket.set_nonblocking(true)?;
@@ -161,7 +160,7 @@ impl Beat {
     }
 
     /// Or cut off: either way somebody is there.
-    fn is_answered(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         let mut byte = [0; 1];
         let read = (&self.0).read(&mut byte);
         !matches!(read, Err(e) if e.kind() == io::ErrorKind::WouldBlock)

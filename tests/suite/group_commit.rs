@@ -96,7 +96,7 @@ fn no_job_is_stranded_when_the_baton_changes_hands() {
     let server = without_pulse(&clock, &["--workers", "4", "--commit-batch", "2"]);
     let event = server.create_event("Hand-over", (CLIENTS * ROUNDS) as u32);
     let path = format!("/events/{event}/register");
-    // One after the other: without a pulse tiny_http leaves one of two that connect at once waiting.
+    // One after the other, so that each has its thread before the test begins.
     let connect = |_| {
         let mut client = server.client();
         client.get("/healthz").expect_status(200);
