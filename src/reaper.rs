@@ -137,7 +137,7 @@ fn checkpoint(db: &Db, commits: &CommitQueue) -> Result<(), Error> {
     commits.check(db)?;
     let (pages, _) = db.checkpoint()?;
     if pages > WAL_PAGES_MAX {
-        commits.with_baton(Db::checkpoint_and_restart)?;
+        commits.restart_wal(db)?;
     }
     Ok(())
 }

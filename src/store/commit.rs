@@ -74,6 +74,18 @@ impl CommitQueue {
         self.durable.check(db).inspect_err(|e| self.give_way(e))
     }
 
+    /// Has the next batch written to the beginning of the WAL. Buyers wait only for what is copied
+    /// and flushed last; a reader who is in the way is not waited for. Must not be called in a
+    /// transaction.
+    pub fn restart_wal(&self, db: &Db) -> Result<(), Error> {
+        // What is written during the first round is left to the second.
+        for _ in 0..2 {
+            db.checkpoint()?;
+            self.durable.flush_database()?;
+        }
+        self.with_baton(Db::checkpoint_and_restart).map(|_| ())
+    }
+
     /// At the end, when nobody else is at work any more: brings what is in the WAL into the database
     /// file, as far as it can be trusted.
     pub fn close(&self) -> Result<(), Error> {
@@ -156,7 +168,7 @@ impl CommitQueue {
     }
 
     /// Waits for the baton and does `f` with the write connection while nobody can commit.
-    pub fn with_baton<T>(&self, f: impl FnOnce(&Db) -> Result<T, Error>) -> Result<T, Error> {
+    fn with_baton<T>(&self, f: impl FnOnce(&Db) -> Result<T, Error>) -> Result<T, Error> {
         let writer = self
             .baton
             .1

@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +34,8 @@ pub struct Durable {
     /// None: nobody waits for the disk.
     wal_to_flush: Option<File>,
     wal: Wal,
+    /// Never closed, because that would undo SQLite's locks on it, which are the process's (fcntl(2)).
+    database: ManuallyDrop<File>,
     /// How many batches have been written.
     written: AtomicU64,
     /// How many of them are on disk. Locked while flushing, so that the next one that waits finds
@@ -72,6 +75,7 @@ impl Durable {
             db: db.to_owned(),
             wal_to_flush,
             wal: Wal::of(db, writer).map_err(io::Error::other)?,
+            database: ManuallyDrop::new(File::open(db)?),
             written: AtomicU64::new(0),
             flushed: Mutex::new(0),
             flush_failed: AtomicBool::new(false),
@@ -125,12 +129,16 @@ impl Durable {
         }
         self.check_place()?;
         let written = self.written.load(Ordering::Acquire);
-        if let Err(e) = self.flush(wal) {
-            self.flush_failed.store(true, Ordering::Release);
-            return Err(failed(&format!("the flush failed: {e}")));
-        }
+        self.flush(wal)?;
         *flushed = written;
         Ok(())
+    }
+
+    /// Returns when what has been copied from the WAL is on disk. SQLite sees to that by itself
+    /// before the WAL is used from its beginning again, but nobody can commit meanwhile: what is on
+    /// disk by then, nobody waits for. After an error nobody can tell what is.
+    pub fn flush_database(&self) -> Result<(), Error> {
+        self.flush(&self.database)
     }
 
     /// At the end, when nobody else of this process is at work any more: brings what is in the WAL
@@ -145,11 +153,15 @@ impl Durable {
         }
     }
 
-    fn flush(&self, wal: &File) -> io::Result<()> {
-        if self.hooks.has("flush_fails") {
-            return Err(io::Error::other("asked for by the test hook"));
-        }
-        wal.sync_data()
+    fn flush(&self, file: &File) -> Result<(), Error> {
+        let flushed = match self.hooks.has("flush_fails") {
+            true => Err(io::Error::other("asked for by the test hook")),
+            false => file.sync_data(),
+        };
+        flushed.map_err(|e| {
+            self.flush_failed.store(true, Ordering::Release);
+            failed(&format!("the flush failed: {e}"))
+        })
     }
 }
 

@@ -268,6 +268,28 @@ fn after_a_failed_flush_another_server_takes_over_and_nothing_acknowledged_is_lo
     assert_sound(server.db_path());
 }
 
+/// The flush of the database file, that is, before the WAL starts over: nobody buys meanwhile.
+#[test]
+fn after_a_failed_flush_of_what_was_copied_another_server_takes_over() {
+    let clock = FrozenClock::new();
+    let server = start(&clock, &["--workers", "2"]);
+    let event = server.create_event("Disk", 100);
+    buy(&server, event, 1).expect_status(201);
+    let first = server.server_pid();
+    let flush_fails = clock.folder().join("flush_fails");
+    std::fs::write(&flush_fails, "").unwrap();
+    // More than the 64 MiB at which the WAL is made to start over.
+    let filler = "PRAGMA wal_autocheckpoint = 0; CREATE TABLE filler (bytes);
+                  INSERT INTO filler VALUES (zeroblob(70000000)); DROP TABLE filler";
+    server.db().execute_batch(filler).unwrap();
+    let gone = || server.try_server_pid().is_some_and(|pid| pid != first);
+    assert!(wait_until(PATIENCE, gone), "{}", server.log());
+    std::fs::remove_file(&flush_fails).unwrap();
+    assert!(wait_until(PATIENCE, || sold(&server, event, 2)));
+    assert_eq!(tickets(&server), 2);
+    assert_sound(server.db_path());
+}
+
 /// A reader keeps the WAL from being emptied, and what is written behind a gap in it would be lost.
 #[test]
 fn who_takes_over_serves_nothing_before_the_wal_is_empty() {
