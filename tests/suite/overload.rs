@@ -4,6 +4,7 @@
 use crate::support::stampede::{Order, Outcome, place};
 use crate::support::{PATIENCE, Server, pause_for_arrival, wait_until};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 fn order(n: usize) -> Order {
     Order::by(format!("buyer-{n}@example.com")).with_key(format!("order-{n}"))
@@ -56,28 +57,37 @@ fn a_full_commit_queue_refuses_at_once_and_sells_nothing() {
 }
 
 #[test]
-fn a_database_locked_by_another_program_is_503_and_reads_go_on() {
+fn a_database_locked_by_another_program_for_10_s_is_503_and_reads_go_on() {
     let server = Server::start(&["--rate-limit", "off", "--workers", "2"]);
-    let event = server.create_event("Locked", 1);
+    let event = server.create_event("Locked", 2);
+    let before = place(server.addr(), event, order(0));
     let other_program = server.db();
     other_program.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let locked = Instant::now();
     let path = format!("/events/{event}/register");
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| server.client().post(&path, "user", &order(1).json()));
-        // Readers see the last committed state and wait for nobody.
-        let mut reader = server.client();
-        while !waiting.is_finished() {
-            let seen = reader.get(&format!("/events/{event}")).expect_status(200);
-            assert_eq!(seen.json()["available_spots"], 1);
-        }
-        let refused = waiting.join().unwrap();
-        assert!(refused.header("Retry-After").is_some(), "{refused:?}");
-        refused.expect_problem(503, "storage_unavailable");
-    });
+    while locked.elapsed() < Duration::from_secs(10) {
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| server.client().post(&path, "user", &order(1).json()));
+            // Readers see the last committed state and wait for nobody.
+            let mut reader = server.client();
+            while !waiting.is_finished() {
+                let seen = reader.get(&format!("/events/{event}")).expect_status(200);
+                assert_eq!(seen.json()["available_spots"], 1);
+            }
+            let refused = waiting.join().unwrap();
+            assert!(refused.header("Retry-After").is_some(), "{refused:?}");
+            refused.expect_problem(503, "storage_unavailable");
+        });
+    }
+    let log = server.log();
+    assert!(log.contains("database is locked"), "{log}");
     other_program.execute_batch("ROLLBACK").unwrap();
 
     let sold = place(server.addr(), event, order(1));
     assert!(sold.is_sale() && !sold.is_replay, "{sold:?}");
+    let again = place(server.addr(), event, order(0));
+    assert_eq!((again.ticket_id, again.is_replay), (before.ticket_id, true));
+    assert_eq!(server.event(event)["available_spots"], 0);
     server.assert_invariants();
 }
 

@@ -3,7 +3,8 @@
 
 use super::contract_support::{sell, unlimited};
 use crate::support::{PATIENCE, Server, assert_sound, verify, wait_until};
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,9 +15,13 @@ struct Immutable(PathBuf);
 
 impl Immutable {
     fn make(file: &Path) -> Option<Immutable> {
-        let done = chattr("+i", file);
-        // Older systems let those write who have the file open.
-        done.then(|| Immutable(file.to_owned()))
+        // Not all systems ask those for it who have the file open already.
+        let probe = file.with_extension("probe");
+        let mut open = File::create(&probe).unwrap();
+        let immutable = chattr("+i", &probe).then(|| Immutable(probe))?;
+        let binds = open.write_all(b"more").is_err();
+        drop(immutable);
+        (binds && chattr("+i", file)).then(|| Immutable(file.to_owned()))
     }
 }
 
