@@ -2,7 +2,7 @@
 //! answer, or a 503, asks again with the same key, however often the server dies meanwhile.
 
 use super::random::Random;
-use super::{Client, PATIENCE, Response, fresh_source, wait_until};
+use super::{Client, PATIENCE, Response, fresh_source, signal, wait_until};
 use rusqlite::{Connection, OptionalExtension};
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -27,6 +27,8 @@ pub struct Crowd {
     events: Mutex<Vec<i64>>,
     promises: Mutex<Vec<Promise>>,
     answers: AtomicUsize,
+    /// A process, and how many yeses it may still give before it dies of one.
+    trap: Mutex<Option<(u32, usize)>>,
     is_over: AtomicBool,
 }
 
@@ -38,6 +40,7 @@ impl Crowd {
             events: Mutex::default(),
             promises: Mutex::default(),
             answers: AtomicUsize::new(0),
+            trap: Mutex::default(),
             is_over: AtomicBool::new(false),
         }
     }
@@ -50,6 +53,21 @@ impl Crowd {
     /// How many requests have been answered, those with a refusal included.
     pub fn answers(&self) -> usize {
         self.answers.load(Ordering::Relaxed)
+    }
+
+    /// After so many yeses, whoever gets the next one kills that process the moment it has it: what
+    /// was acknowledged too early has not been done yet.
+    pub fn kill_after(&self, yeses: usize, pid: u32) {
+        *self.trap.lock().unwrap() = Some((pid, yeses));
+    }
+
+    fn spring_trap(&self) {
+        let mut trap = self.trap.lock().unwrap();
+        match trap.take() {
+            Some((pid, 0)) => signal(pid, "KILL"),
+            Some((pid, yeses)) => *trap = Some((pid, yeses - 1)),
+            None => {}
+        }
     }
 
     /// How many tickets were acknowledged.
@@ -136,6 +154,9 @@ impl Crowd {
                 .filter(|answer| answer.status != 503);
             answer.is_some()
         });
+        if answer.as_ref().is_some_and(|answer| answer.status < 300) {
+            self.spring_trap();
+        }
         self.answers.fetch_add(1, Ordering::Relaxed);
         answer.unwrap_or_else(|| panic!("no answer to POST {path}"))
     }

@@ -2,6 +2,8 @@
 
 use super::client::{Client, Response, fresh_source};
 use super::{PATIENCE, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rusqlite::Connection;
 use std::ffi::OsString;
 use std::fs::File;
@@ -285,13 +287,12 @@ impl Server {
     /// Kills both processes at one moment, as a power cut would (except that the disk's cache
     /// survives).
     pub fn kill9(&self) {
-        let server = self.try_server_pid();
-        let pids = [Some(self.pid()), server.filter(|_| self.has_keeper)];
-        let pids: Vec<String> = pids.iter().flatten().map(u32::to_string).collect();
         // A keeper that dies first has its server say goodbye; one that dies last starts another.
-        let pids = pids.join(" ");
-        let kill = format!("kill -STOP {}; kill -KILL {pids}", self.pid());
-        let _ = Command::new("sh").args(["-c", &kill]).status();
+        signal(self.pid(), "STOP");
+        let server = self.try_server_pid();
+        for pid in server.into_iter().chain([self.pid()]) {
+            let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+        }
         let _ = self.child.lock().unwrap().wait();
         let gone = || server.is_none_or(|pid| !is_alive(pid));
         assert!(wait_until(PATIENCE, gone), "{server:?} lives on");
@@ -368,12 +369,10 @@ impl Drop for Server {
     }
 }
 
-/// The standard library cannot send signals; the shell can.
 #[track_caller]
 pub fn signal(pid: u32, name: &str) {
-    let kill = format!("kill -{name} {pid}");
-    let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
-    assert!(status.success(), "{kill}: {status}");
+    let signal: Signal = format!("SIG{name}").parse().expect("a signal's name");
+    kill(Pid::from_raw(pid as i32), signal).unwrap_or_else(|e| panic!("{signal} to {pid}: {e}"));
 }
 
 /// A zombie is not alive, unless it has threads left: one that waits for the disk outlives a kill -9
