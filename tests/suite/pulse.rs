@@ -23,7 +23,7 @@ fn a_server_that_silently_accepts_nobody_any_more_is_replaced() {
     let server = builder.args(hooks.flags()).start();
     let event = server.create_event("Deaf", 1);
     let is_silent = || server.log().contains("no connection is accepted any more");
-    for _ in 0..20 {
+    for _ in 0..80 {
         let pid = server.server_pid();
         leave_descriptors(pid, 2);
         let is_replaced = || server.try_server_pid().is_some_and(|other| other != pid);
@@ -107,7 +107,7 @@ fn a_server_whose_only_worker_waits_goes_on() {
 /// A verdict would come at once, and be in the log.
 #[track_caller]
 fn outlives_its_next_beats(server: &Server, pid: u32) {
-    for _ in 0..20 {
+    for _ in 0..80 {
         server.get("/readyz").expect_status(200);
     }
     assert_eq!(server.server_pid(), pid, "{}", server.log());
