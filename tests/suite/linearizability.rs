@@ -10,7 +10,8 @@ use std::sync::{Barrier, Mutex};
 use std::time::Instant;
 
 const CLIENTS: usize = 4;
-const CALLS_EACH: usize = 4;
+/// Each is followed by a look at what has come of it.
+const CHANGES_EACH: usize = 3;
 const HISTORIES: usize = 40;
 
 #[derive(Debug)]
@@ -49,8 +50,19 @@ fn is_linear(
     false
 }
 
-/// A call about the event or one of the tickets that any client has seen.
-fn next_call(random: &mut Random, event: i64, tickets: &Mutex<Vec<String>>) -> Call {
+/// A look at what a call was about, by who has its answer, or at a ticket that somebody else has
+/// just seen: whatever was answered before must show.
+fn look(random: &mut Random, event: i64, tickets: &Mutex<Vec<String>>) -> Call {
+    match tickets.lock().unwrap().last() {
+        Some(ticket) if random.once_in(2) => Call::ShowTicket {
+            ticket: ticket.clone(),
+        },
+        _ => Call::ShowEvent { event },
+    }
+}
+
+/// A change of the event or of one of the tickets that any client has seen.
+fn next_change(random: &mut Random, event: i64, tickets: &Mutex<Vec<String>>) -> Call {
     let buyer = random.below(3);
     let email = format!("buyer-{buyer}@example.com");
     let tickets = tickets.lock().unwrap();
@@ -58,13 +70,12 @@ fn next_call(random: &mut Random, event: i64, tickets: &Mutex<Vec<String>>) -> C
         return Call::Register { event, email };
     }
     let ticket = tickets[random.below(tickets.len())].clone();
-    match random.below(6) {
+    match random.below(5) {
         0 => Call::ChangeEvent {
             event,
             spots: 1 + random.below(3) as i64,
         },
-        1 => Call::ShowEvent { event },
-        2 => Call::CheckIn { ticket },
+        1 => Call::CheckIn { ticket },
         3 => Call::CancelTicket {
             ticket,
             email: None,
@@ -86,10 +97,13 @@ fn record(server: &Server, seed: u64, event: i64) -> Vec<Done> {
                 let mut random = Random::from(seed + n as u64);
                 let mut client: Client = server.client();
                 start_line.wait();
-                for _ in 0..CALLS_EACH {
-                    let call = next_call(&mut random, event, tickets);
-                    let is_read = matches!(call, Call::ShowEvent { .. });
-                    let with_key = !is_read && random.once_in(3);
+                for n in 0..2 * CHANGES_EACH {
+                    let is_look = n % 2 == 1;
+                    let call = match is_look {
+                        true => look(&mut random, event, tickets),
+                        false => next_change(&mut random, event, tickets),
+                    };
+                    let with_key = !is_look && random.once_in(3);
                     let key = with_key.then(|| format!("{event}-{}", random.below(3)));
                     let invoked = Instant::now();
                     let answer = call.send(&mut client, key.as_deref());
