@@ -1,5 +1,6 @@
-//! Whether anybody waits much longer than the others: clients few and many, four server processes on
-//! one file, buyers while the reaper sweeps up 100,000 expired holds.
+//! Whether anybody waits much longer than the others: clients few and many, beside those of bare
+//! tiny_http, which shows what the machine does to them; four server processes on one file; buyers
+//! while the reaper sweeps up 100,000 expired holds.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::Connection;
 
 use super::load::{self, Ask, Seen, Target};
-use super::scenarios::{fresh_email, get, registration, target};
+use super::scenarios::{bare_tiny_http, fresh_email, get, registration, target};
 use super::table;
 use crate::support::Server;
 
@@ -99,20 +100,26 @@ fn events(server: &Server) -> (i64, i64) {
 fn clients() -> u64 {
     let server = Server::builder().rate_limit_off().start();
     let (target, (event, sold_out)) = (target(&server), events(&server));
-    let mut seen = CLIENTS.map(|_| Vec::new());
+    let bare = bare_tiny_http("bare tiny_http");
+    let mut seen = CLIENTS.map(|_| (Vec::new(), Vec::new()));
     for round in 1..=ROUNDS {
-        for (clients, seen) in CLIENTS.into_iter().zip(&mut seen) {
+        for (clients, (seen, seen_bare)) in CLIENTS.into_iter().zip(&mut seen) {
             eprint!("\r\x1b[Kfairness, round {round} of {ROUNDS}: {clients} clients");
             seen.push(load::run(target, clients, ROUND, |_| {
                 mixed(event, sold_out)
             }));
+            seen_bare.push(bare.run(clients, ROUND));
         }
     }
     eprint!("\r\x1b[K");
-    for (clients, seen) in CLIENTS.iter().zip(&seen) {
+    for (clients, (_, seen_bare)) in CLIENTS.iter().zip(&seen) {
+        print(&format!("{}, {clients} clients", bare.name), seen_bare);
+    }
+    for (clients, (seen, _)) in CLIENTS.iter().zip(&seen) {
         print(&format!("{clients} clients"), seen);
     }
-    seen.iter().map(|seen| errors(seen)).sum()
+    let all = seen.iter().flat_map(|(seen, bare)| [seen, bare]);
+    all.map(|seen| errors(seen)).sum()
 }
 
 fn processes() -> u64 {
