@@ -18,6 +18,7 @@ mod page;
 mod problem;
 mod pulse;
 mod routes;
+mod schemas;
 mod sold_out;
 mod stream;
 mod turnstile;

@@ -3,7 +3,8 @@
 //! Herlihy and Wing 1990). The search is that of Wing and Gong. `SEED=n` repeats the calls, not how
 //! they met.
 
-use crate::support::model::{Answer, Call, Model};
+use crate::support::call::{Answer, Call};
+use crate::support::model::Model;
 use crate::support::random::Random;
 use crate::support::{Client, FrozenClock, Server, assert_sound};
 use std::sync::{Barrier, Mutex};

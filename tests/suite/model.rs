@@ -4,7 +4,8 @@
 //!
 //! The reaper sweeps all the while: nothing may depend on whether it has passed.
 
-use crate::support::model::{Call, Model};
+use crate::support::call::Call;
+use crate::support::model::Model;
 use crate::support::random::Random;
 use crate::support::{Client, FrozenClock, Server, assert_sound};
 use proptest::prelude::*;

@@ -4,12 +4,14 @@
 // Four binaries include this module (suite, stress, bench, soak) and none of them uses all of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod call;
 mod client;
 mod clock;
 pub mod crowd;
 pub mod hostile;
 mod invariants;
 pub mod model;
+mod processes;
 pub mod random;
 pub mod sale;
 mod server;
@@ -19,7 +21,8 @@ mod verify;
 pub use client::{Client, Response, fresh_source, request_text};
 pub use clock::FrozenClock;
 pub use invariants::{assert_invariants, check_invariants};
-pub use server::{Server, ServerBuilder, StartFailure, is_alive, signal};
+pub use processes::{is_alive, signal};
+pub use server::{Server, ServerBuilder, StartFailure};
 pub use verify::{assert_sound, verify};
 
 use std::time::{Duration, Instant};

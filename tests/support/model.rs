@@ -1,56 +1,10 @@
 //! The box office as a plain list of events and tickets: slow, obviously right, and what the real
 //! one is compared with.
 
+use super::call::{Answer, Call};
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// A request, as a client would send it. Times are milliseconds since the Unix epoch.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Call {
-    CreateEvent {
-        spots: i64,
-        hold_seconds: i64,
-        sales_open_at: Option<i64>,
-        sales_close_at: Option<i64>,
-    },
-    ChangeEvent {
-        event: i64,
-        spots: i64,
-    },
-    CancelEvent {
-        event: i64,
-    },
-    ShowEvent {
-        event: i64,
-    },
-    Register {
-        event: i64,
-        email: String,
-    },
-    ShowTicket {
-        ticket: String,
-    },
-    Confirm {
-        ticket: String,
-        email: Option<String>,
-    },
-    CancelTicket {
-        ticket: String,
-        email: Option<String>,
-    },
-    CheckIn {
-        ticket: String,
-    },
-}
-
-/// What a client sees: the status, and the body without the words that are for people.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
-    pub replayed: bool,
-}
 
 #[derive(Clone, Debug)]
 struct Event {
@@ -367,96 +321,7 @@ fn refuse<T>(status: u16, code: &str) -> Result<T, Refusal> {
     Err((status, json!({"code": code})))
 }
 
-fn time(ms: i64) -> String {
+pub(super) fn time(ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(ms).expect("in range");
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-impl Call {
-    /// Sends it, and returns what of the answer the model speaks of.
-    pub fn send(&self, client: &mut super::Client, key: Option<&str>) -> Answer {
-        let (method, path, role, body) = self.request();
-        let mut headers = vec![("X-Role", role)];
-        headers.extend(key.map(|key| ("Idempotency-Key", key)));
-        let body = body.map(|body| body.to_string());
-        let answer = client.request(method, &path, &headers, body.as_deref());
-        let mut seen = answer.json();
-        if answer.status >= 400 {
-            let members = seen.as_object_mut().expect("a problem");
-            members.retain(|name, _| {
-                !matches!(
-                    name.as_str(),
-                    "type" | "title" | "status" | "detail" | "request_id" | "ticket_status"
-                )
-            });
-        }
-        Answer {
-            status: answer.status,
-            body: seen,
-            replayed: answer.header("Idempotent-Replayed") == Some("true"),
-        }
-    }
-
-    fn request(&self) -> (&'static str, String, &'static str, Option<Value>) {
-        let with_email = |email: &Option<String>| match email {
-            Some(email) => json!({"email": email}),
-            None => json!({}),
-        };
-        match self {
-            Call::CreateEvent {
-                spots,
-                hold_seconds,
-                sales_open_at,
-                sales_close_at,
-            } => {
-                let mut body =
-                    json!({"name": "Model", "total_spots": spots, "hold_seconds": hold_seconds});
-                for (name, at) in [
-                    ("sales_open_at", sales_open_at),
-                    ("sales_close_at", sales_close_at),
-                ] {
-                    if let Some(at) = at {
-                        body[name] = time(*at).into();
-                    }
-                }
-                ("POST", "/events".into(), "organizer", Some(body))
-            }
-            Call::ChangeEvent { event, spots } => {
-                let body = json!({"total_spots": spots});
-                ("PATCH", format!("/events/{event}"), "organizer", Some(body))
-            }
-            Call::CancelEvent { event } => {
-                ("POST", format!("/events/{event}/cancel"), "organizer", None)
-            }
-            Call::ShowEvent { event } => ("GET", format!("/events/{event}"), "user", None),
-            Call::Register { event, email } => {
-                let body = json!({"email": email});
-                (
-                    "POST",
-                    format!("/events/{event}/register"),
-                    "user",
-                    Some(body),
-                )
-            }
-            Call::ShowTicket { ticket } => ("GET", format!("/tickets/{ticket}"), "user", None),
-            Call::Confirm { ticket, email } => (
-                "POST",
-                format!("/tickets/{ticket}/confirm"),
-                "user",
-                Some(with_email(email)),
-            ),
-            Call::CancelTicket { ticket, email } => (
-                "POST",
-                format!("/tickets/{ticket}/cancel"),
-                "user",
-                Some(with_email(email)),
-            ),
-            Call::CheckIn { ticket } => (
-                "POST",
-                format!("/tickets/{ticket}/check-in"),
-                "organizer",
-                None,
-            ),
-        }
-    }
 }

@@ -1,9 +1,8 @@
 //! The real server, as a child process in a temporary folder.
 
 use super::client::{Client, Response, fresh_source};
+use super::processes::{child_of, is_alive, kill9, signal, wait_for_exit};
 use super::{PATIENCE, wait_until};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use rusqlite::Connection;
 use std::ffi::OsString;
 use std::fs::File;
@@ -290,9 +289,7 @@ impl Server {
         // A keeper that dies first has its server say goodbye; one that dies last starts another.
         signal(self.pid(), "STOP");
         let server = self.try_server_pid();
-        for pid in server.into_iter().chain([self.pid()]) {
-            let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
-        }
+        server.into_iter().chain([self.pid()]).for_each(kill9);
         let _ = self.child.lock().unwrap().wait();
         let gone = || server.is_none_or(|pid| !is_alive(pid));
         assert!(wait_until(PATIENCE, gone), "{server:?} lives on");
@@ -369,38 +366,6 @@ impl Drop for Server {
     }
 }
 
-#[track_caller]
-pub fn signal(pid: u32, name: &str) {
-    let signal: Signal = format!("SIG{name}").parse().expect("a signal's name");
-    kill(Pid::from_raw(pid as i32), signal).unwrap_or_else(|e| panic!("{signal} to {pid}: {e}"));
-}
-
-/// A zombie is not alive, unless it has threads left: one that waits for the disk outlives a kill -9
-/// of its process by as long, and with it the process's sockets and locks.
-pub fn is_alive(pid: u32) -> bool {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
-    let threads = threads.map_or(0, |threads| threads.count());
-    let state = state_and_parent(pid).map(|(state, _)| state);
-    state.is_some_and(|state| threads > 1 || (state != "Z" && state != "X"))
-}
-
-fn child_of(parent: u32) -> Option<u32> {
-    let processes = std::fs::read_dir("/proc").expect("a /proc").flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| {
-        let is_child = |(state, of): (String, u32)| of == parent && state != "Z";
-        state_and_parent(*pid).is_some_and(is_child)
-    })
-    .max()
-}
-
-/// From proc_pid_stat(5). The name before them may hold anything but ends with a bracket.
-fn state_and_parent(pid: u32) -> Option<(String, u32)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
-}
-
 /// Reads the child's standard output to its end, on a thread, so that the pipe never fills.
 fn read_lines(child: &mut Child) -> mpsc::Receiver<String> {
     let stdout = child.stdout.take().expect("a piped stdout");
@@ -432,15 +397,6 @@ fn parse_db_path(line: &str) -> PathBuf {
         .split_once(" (database ")
         .and_then(|(_, path)| path.strip_suffix(')'));
     PathBuf::from(path.unwrap_or_else(|| panic!("no database in {line:?}")))
-}
-
-fn wait_for_exit(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
-    let mut status = None;
-    wait_until(patience, || {
-        status = child.try_wait().expect("asks for the status");
-        status.is_some()
-    });
-    status
 }
 
 fn read_log(path: &Path) -> String {
