@@ -37,6 +37,8 @@ struct Life {
     confirmed_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     checked_in_at: Option<Timestamp>,
+    /// Also when the event was cancelled afterwards, and the ticket with it.
+    has_come_in: bool,
     /// The ledger rows between which it was live.
     live: (i64, i64),
     /// 0 until the ticket's own row has been seen.
@@ -53,6 +55,7 @@ impl Life {
             confirmed_at: None,
             ended_at: None,
             checked_in_at: None,
+            has_come_in: false,
             live: (row.seq, i64::MAX),
             ticket_seq: 0,
         }
@@ -74,6 +77,7 @@ impl Life {
             }
             (LedgerKind::CheckedIn, TicketStatus::Confirmed) if self.checked_in_at.is_none() => {
                 self.checked_in_at = Some(row.at);
+                self.has_come_in = true;
             }
             _ => return false,
         }
@@ -216,6 +220,10 @@ impl Books {
         if is != told {
             let what = format!("ticket {seq} is {is:?}, its ledger says {told:?}");
             findings.add(Check::TicketState, what);
+        }
+        if told.2 == Some(CancelReason::Holder) && life.has_come_in {
+            let what = format!("ticket {seq} was given back after its holder had come in");
+            findings.add(Check::Transition, what);
         }
         compare_times(ticket, life, findings);
         let earlier = self.holders.enter(ticket, life.live);

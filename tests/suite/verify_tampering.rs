@@ -51,6 +51,13 @@ const TAMPERINGS: &[Tampering] = &[
     ("a hold made longer", "ticket_times", "UPDATE tickets SET expires_at = expires_at + 60000 WHERE seq = 1"),
     ("a check-in by hand", "ticket_times", "UPDATE tickets SET checked_in_at = 9 WHERE seq = 3"),
     (
+        "a ticket given back by who had come in",
+        "transition",
+        "UPDATE tickets SET status = 'cancelled', cancelled_at = 9, cancel_reason = 'holder', checked_in_at = NULL WHERE seq = 7;
+         UPDATE events SET available_spots = available_spots + 1 WHERE id = 3;
+         INSERT INTO ledger (at, event_id, ticket_id, kind, spots) SELECT 9, 3, ticket_id, 'cancelled', 1 FROM tickets WHERE seq = 7",
+    ),
+    (
         "a confirmation after the hold",
         "transition",
         "UPDATE tickets SET confirmed_at = expires_at WHERE seq = 3;
