@@ -22,10 +22,10 @@ impl Members {
             return Err(not_json());
         }
         serde_json::from_slice(body).map_err(|e| match (declared, e.classify()) {
-            (Declared::Form, _) => not_json(),
             (_, Category::Data) if is_json(body) => {
                 Problem::new(Code::InvalidRequest, describe(&e))
             }
+            (Declared::Form, _) => not_json(),
             _ if body.is_empty() => Problem::new(Code::InvalidJson, "the body is empty"),
             _ => Problem::new(Code::InvalidJson, describe(&e)),
         })

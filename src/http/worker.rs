@@ -312,13 +312,22 @@ fn exchange(shared: &Shared, request: Request, known: Known) -> Exchange {
     }
 }
 
-/// The path and the query of a request's target, which may be absolute (RFC 9112, 3.2.2).
+/// The path and the query of a request's target, which may be absolute (RFC 9112, 3.2.2). An empty
+/// path is the same as "/", and the scheme has no case (RFC 9110, 4.2.3).
 fn split_target(target: &str) -> (&str, &str) {
-    let path = match target.strip_prefix("http://") {
-        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
-        None => target,
+    let is_ours = |scheme: &str| {
+        ["http", "https"]
+            .iter()
+            .any(|s| scheme.eq_ignore_ascii_case(s))
     };
-    path.split_once('?').unwrap_or((path, ""))
+    let path = match target.split_once("://") {
+        Some((scheme, rest)) if is_ours(scheme) => {
+            rest.find(['/', '?']).map_or("", |at| &rest[at..])
+        }
+        _ => target,
+    };
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    (if path.is_empty() { "/" } else { path }, query)
 }
 
 fn test_panic(request: &Request) -> Option<&str> {

@@ -104,6 +104,10 @@ fn what_curl_calls_a_form_is_taken_if_it_is_json() {
     create(&server, &form, EVENT).expect_status(201);
     let response = create(&server, &form, r#"{"name":"Walk"}"#);
     assert_problem(&response, 400, "invalid_request");
+    // JSON of a wrong shape is JSON.
+    for body in ["[]", "5", r#"{"name":"a","name":"b","total_spots":5}"#] {
+        assert_problem(&create(&server, &form, body), 400, "invalid_request");
+    }
     let response = create(&server, &form, "name=Walk&total_spots=5");
     assert_problem(&response, 415, "unsupported_media_type");
 }

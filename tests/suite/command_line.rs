@@ -1,7 +1,9 @@
 //! The command line: what it takes, and one clear line for everything that it doesn't.
 
 use super::contract_support::{Run, run};
-use crate::support::{PATIENCE, Server};
+use crate::support::{Client, PATIENCE, Server, signal, wait_until};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 
 /// Every flag that `--help` tells of, with its variable.
 const FLAGS: [(&str, &str); 14] = [
@@ -292,6 +294,29 @@ fn values_at_the_edges_of_their_ranges_are_taken() {
         server.register(event, "ada@example.com").expect_status(201);
         server.assert_invariants();
     }
+}
+
+#[test]
+fn who_does_not_take_the_line_on_standard_output_is_served_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("lastseat.sock");
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_lastseat"))
+        .args(["--no-keeper", "--listen"])
+        .arg(format!("unix:{}", socket.display()))
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(full.expect("a device that is always full"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("spawns");
+    wait_until(PATIENCE, || UnixStream::connect(&socket).is_ok());
+    let mut client = Client::connect_unix(&socket);
+    let answered = client.try_request("GET", "/healthz", &[], None);
+    signal(server.id(), "TERM");
+    let status = server.wait().expect("it ends");
+    assert_eq!(status.code(), Some(0), "{answered:?}");
+    answered.expect("an answer").expect_status(200);
 }
 
 #[test]

@@ -187,3 +187,28 @@ fn the_index_tells_of_every_method_with_its_role_and_how_to_call_it() {
     let told: BTreeSet<&str> = paths.filter(|path| path.starts_with('/')).collect();
     assert!(told.len() >= routes().len(), "{told:?}");
 }
+
+/// RFC 9112, 3.2.2, and RFC 9110, 4.2.3: an empty path is "/", and the scheme has no case.
+#[test]
+fn a_target_may_be_absolute() {
+    let server = unlimited();
+    for target in [
+        "http://x/events",
+        "HTTP://x/events?limit=1",
+        "https://x/events",
+    ] {
+        assert_eq!(
+            media_type(&server.get(target).expect_status(200)),
+            "application/json"
+        );
+    }
+    for target in ["http://x", "http://x/", "http://x?a=/events", "http://x?/"] {
+        assert_eq!(
+            media_type(&server.get(target).expect_status(200)),
+            "text/plain"
+        );
+    }
+    for target in ["ftp://x/events", "x/events", "*"] {
+        assert_problem(&server.get(target), 404, "route_not_found");
+    }
+}
