@@ -2,12 +2,14 @@
 //!
 //! `simplelog` filters and serialises; this module gives each record its JSON shape and collects
 //! the lines in memory, for a thread to write out every few milliseconds. Warnings and errors, a
-//! panic and the end of the program write at once, so that only a kill can lose lines.
+//! panic and the end of the program wait until that has been done, so that only a kill can lose
+//! lines; or a reader of standard error who takes none: nobody waits for him for long, and when he
+//! is back he is told how many he has missed.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use log::kv::{Error as KvError, Key, Value, VisitSource};
@@ -21,8 +23,10 @@ use crate::clock::Clock;
 pub const RENDERED: &str = "rendered";
 
 const FLUSH_EVERY: Duration = Duration::from_millis(20);
-/// A line that would make the buffer larger writes it out first.
+/// A line that would make the buffer larger waits until it has been written out.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// A reader who takes nothing for so long is not waited for until he does.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// The line that this thread is rendering.
@@ -54,12 +58,7 @@ pub fn start(level: LevelFilter) {
     }
     log::set_max_level(level);
     std::panic::set_hook(Box::new(log_panic));
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(FLUSH_EVERY);
-            buffer.write_out();
-        }
-    });
+    std::thread::spawn(move || buffer.keep_writing());
 }
 
 /// Names the request that this thread works on until told otherwise.
@@ -108,6 +107,9 @@ impl Log for JsonLines {
                 let _ = record.key_values().visit(&mut Members(line));
             }
             line.push('}');
+            if !self.buffer.has_room(line.len()) {
+                return;
+            }
             let rendered = format_args!("{line}");
             let metadata = record.metadata().clone();
             self.inner
@@ -119,7 +121,7 @@ impl Log for JsonLines {
     }
 
     fn flush(&self) {
-        self.buffer.write_out();
+        self.buffer.wait_until_written();
     }
 }
 
@@ -153,29 +155,107 @@ fn push_json(line: &mut String, text: &str) {
     }
 }
 
-/// Lines that wait to be written.
+/// Lines on their way to standard error, which only one thread writes to: should their reader stall,
+/// that thread waits for him, and no other.
 #[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
+struct Buffer(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    lines: Mutex<Lines>,
+    wanted: Condvar,
+    written: Condvar,
+}
+
+#[derive(Default)]
+struct Lines {
+    waiting: Vec<u8>,
+    /// Bytes since the start: put in here, and written.
+    bytes_put: u64,
+    bytes_written: u64,
+    /// Somebody waits until all is written.
+    is_wanted: bool,
+    is_stalled: bool,
+    /// For which there was no room.
+    lines_lost: u64,
+}
+
+impl Lines {
+    fn tell_what_was_lost(&mut self) {
+        let lost = std::mem::take(&mut self.lines_lost);
+        if lost > 0 {
+            let time = Clock::system().now();
+            let _ = writeln!(
+                self.waiting,
+                "{{\"time\":\"{time}\",\"level\":\"WARN\",\
+                 \"message\":\"lines of the log are missing here, because nobody took them\",\"lines\":{lost}}}"
+            );
+        }
+    }
+}
 
 impl Buffer {
-    fn write_out(&self) {
-        // The lock is held while writing, or two writers could swap their lines.
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !lines.is_empty() {
-            let _ = std::io::stderr().write_all(&lines);
-            lines.clear();
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        let lines = self.0.lines.lock();
+        lines.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room if need be. False: nobody takes what is there, so the line is lost.
+    fn has_room(&self, bytes: usize) -> bool {
+        let fits = |lines: &Lines| lines.waiting.len() + bytes < BUFFER_BYTES;
+        if fits(&self.lock()) {
+            return true;
+        }
+        self.wait_until_written();
+        let mut lines = self.lock();
+        let fits = fits(&lines);
+        lines.lines_lost += u64::from(!fits);
+        fits
+    }
+
+    /// What has been put in so far, that is; or nobody takes it.
+    fn wait_until_written(&self) {
+        let mut lines = self.lock();
+        let all = lines.bytes_put;
+        if lines.is_stalled {
+            return;
+        }
+        lines.is_wanted = true;
+        self.0.wanted.notify_one();
+        let written = &self.0.written;
+        let (mut lines, took) = written
+            .wait_timeout_while(lines, TAKEN_WITHIN, |lines| lines.bytes_written < all)
+            .unwrap_or_else(PoisonError::into_inner);
+        lines.is_stalled |= took.timed_out();
+    }
+
+    fn keep_writing(&self) {
+        let mut taken = Vec::new();
+        loop {
+            let wanted = &self.0.wanted;
+            let (mut lines, _) = wanted
+                .wait_timeout_while(self.lock(), FLUSH_EVERY, |lines| !lines.is_wanted)
+                .unwrap_or_else(PoisonError::into_inner);
+            lines.is_wanted = false;
+            lines.tell_what_was_lost();
+            std::mem::swap(&mut lines.waiting, &mut taken);
+            let all = lines.bytes_put;
+            drop(lines);
+            let _ = std::io::stderr().write_all(&taken);
+            taken.clear();
+            let mut lines = self.lock();
+            lines.bytes_written = all;
+            lines.is_stalled = false;
+            self.0.written.notify_all();
         }
     }
 }
 
 impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() + bytes.len() > BUFFER_BYTES {
-            let _ = std::io::stderr().write_all(&lines);
-            lines.clear();
-        }
-        lines.extend_from_slice(bytes);
+        let mut lines = self.lock();
+        lines.waiting.extend_from_slice(bytes);
+        lines.bytes_put += bytes.len() as u64;
         Ok(bytes.len())
     }
 

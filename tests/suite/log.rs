@@ -3,6 +3,10 @@
 use super::contract_support::{NO_TICKET, USER, members, register_with_key, send};
 use crate::support::{PATIENCE, Server, wait_until};
 use serde_json::Value;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::sync::mpsc;
 
 /// The line of the request with this id, once it is there.
 fn line_of(server: &Server, id: &str) -> Value {
@@ -161,4 +165,46 @@ fn a_refused_ticket_is_logged_without_its_id_but_with_its_request() {
     let line = line_of(&server, "unknown-ticket");
     assert_eq!(line["status"], 404);
     assert!(!line.to_string().contains(NO_TICKET), "{line}");
+}
+
+/// A pipe that is full, and whose reader takes nothing for now.
+const INTO_A_FULL_PIPE: &str =
+    "mkfifo pipe; exec 9<>pipe; head -c 65536 /dev/zero | tr '\\0' '\\n' >&9; exec \"$@\" 2>&9";
+
+#[test]
+fn who_does_not_read_the_log_holds_up_neither_a_request_nor_the_stop() {
+    for flags in [&[][..], &["--no-keeper"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = start_and_fill_the_log(folder.path(), flags);
+        server.sigterm();
+        assert_eq!(server.wait(PATIENCE).code(), Some(0), "{flags:?}");
+    }
+}
+
+#[test]
+fn who_reads_the_log_again_is_told_that_lines_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let _server = start_and_fill_the_log(folder.path(), &[]);
+    let pipe = BufReader::new(File::open(folder.path().join("pipe")).unwrap());
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut lines = pipe.lines().map_while(Result::ok);
+        let _ = tell.send(lines.any(|line| line.contains("are missing here")));
+    });
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(true));
+}
+
+/// Writes more lines than the pipe and the server have room for.
+fn start_and_fill_the_log(folder: &Path, flags: &[&str]) -> Server {
+    let server = Server::builder()
+        .rate_limit_off()
+        .args(flags)
+        .through(&["sh", "-c", INTO_A_FULL_PIPE, "sh"])
+        .current_dir(folder)
+        .start();
+    let mut client = server.client();
+    for _ in 0..3_000 {
+        client.get("/events").expect_status(200);
+    }
+    server
 }
