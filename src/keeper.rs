@@ -50,7 +50,18 @@ fn keep(listening: &Listening, stops: &Receiver<()>) -> io::Result<u8> {
     let mut before = 0;
     loop {
         let born = Instant::now();
-        let mut server = Kept::start(listening, before)?;
+        let mut server = match Kept::start(listening, before) {
+            // No room for a process, or another program being put in the place of this one: that
+            // passes, and clients wait in the backlog.
+            Err(e) if before > 0 => {
+                log::error!("cannot start another server yet: {e}");
+                match stops.recv_timeout(PAUSE_LAST) {
+                    Ok(()) => return Ok(0),
+                    Err(_) => continue,
+                }
+            }
+            started => started?,
+        };
         let status = select! {
             recv(server.ended) -> status => status,
             recv(stops) -> _ => return Ok(server.stop()),

@@ -283,3 +283,17 @@ fn a_socket_open_to_others_is_refused_however_it_was_handed_over() {
     let mut activated = Activated::start(socket, &folder.path().join("events.db"), &[]);
     assert_eq!(activated.child.wait().unwrap().code(), Some(2));
 }
+
+#[test]
+fn a_program_that_is_away_for_a_moment_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, next) = (folder.path().join("lastseat"), folder.path().join("next"));
+    std::fs::copy(env!("CARGO_BIN_EXE_lastseat"), &program).unwrap();
+    let server = Server::builder().binary(&program).listen_apart().start();
+    std::fs::remove_file(&program).unwrap();
+    signal(server.server_pid(), "KILL");
+    wait_until(PATIENCE, || server.log().contains("cannot start another"));
+    std::fs::copy(env!("CARGO_BIN_EXE_lastseat"), &next).unwrap();
+    std::fs::rename(&next, &program).unwrap();
+    server.get("/events").expect_status(200);
+}
