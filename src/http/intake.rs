@@ -102,6 +102,7 @@ impl Intake {
             reaper_runs,
             stopping: AtomicBool::new(false),
             idle_workers: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
             retire,
             pulse_path: format!("/.pulse/{}", uuid::Uuid::new_v4()),
             sound: settings.sound,
@@ -122,6 +123,10 @@ impl Intake {
         let usher = Usher {
             target: listening.target(),
             listener: listening.to_hand_over()?,
+            requests: {
+                let shared = shared.clone();
+                Box::new(move || shared.requests.load(Ordering::Relaxed))
+            },
         };
         let mut attendants = vec![Attendant::start("usher", |stop| usher.run(stop))?];
         if !settings.hooks.has("no_pulse") {

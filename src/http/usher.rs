@@ -5,6 +5,9 @@
 //! any thread is done with its own client. So when connections come, the usher knocks: it connects,
 //! and is turned away by tiny_http at once. The thread that did so takes up what lies there.
 //!
+//! The usher does not see everybody who comes: tiny_http may be quicker to take them. So it also knocks
+//! when there have been requests, because who sent them may not have come alone.
+//!
 //! A knock that finds no thread waiting gets a new one. As long as that is so, or a knock itself is
 //! left lying, there may be more to take up; once it is not, all have been.
 
@@ -29,13 +32,15 @@ const LOOKS_EVERY: Duration = Duration::from_micros(200);
 /// Many come together. Also, where they come without end, each for one request, they are seen to so
 /// often.
 const PAUSE: Duration = Duration::from_millis(5);
-/// The longest that a stop has to wait.
-const POLL_MS: u16 = 50;
+/// How long it watches before it asks whether there have been requests.
+const POLL_MS: u16 = 10;
 
 pub struct Usher {
     pub target: Target,
     /// To see that somebody comes; tiny_http takes them from it.
     pub listener: OwnedFd,
+    /// How many requests there have been.
+    pub requests: Box<dyn Fn() -> usize + Send>,
 }
 
 impl Usher {
@@ -43,8 +48,10 @@ impl Usher {
     pub fn run(self, stop: &Receiver<()>) {
         let goes_on = |after| stop.recv_timeout(after) == Err(RecvTimeoutError::Timeout);
         let mut unanswered: Vec<Beat> = Vec::new();
+        let mut requests = 0;
         while goes_on(Duration::ZERO) {
-            let mut is_needed = self.sees_somebody();
+            let before = std::mem::replace(&mut requests, (self.requests)());
+            let mut is_needed = self.sees_somebody() || requests != before;
             // Where a knock was needed more may have come since, who are not seen any more.
             while is_needed && goes_on(PAUSE) {
                 let mut needed = self.knock(1, &mut unanswered);

@@ -50,6 +50,8 @@ pub struct Shared {
     pub stopping: AtomicBool,
     /// Workers that wait for a request.
     pub idle_workers: AtomicUsize,
+    /// Requests received so far, the pulse's not among them.
+    pub requests: AtomicUsize,
     /// Told why another server should take over.
     pub retire: Sender<String>,
     /// The path that the pulse asks, which nobody else can know.
@@ -201,6 +203,7 @@ fn decide(context: &Context, mut request: Request) -> Option<Decided> {
         exchange(shared, request, known).answer_unseen(Answer::no_content());
         return None;
     }
+    shared.requests.fetch_add(1, Ordering::Relaxed);
     let found = routes::find(path);
     let mut known = Known::of(shared, &request, &head, found);
     known.started = started;

@@ -160,8 +160,8 @@ fn resident_mib(pid: u32) -> f64 {
 
 /// Sells out events of a million spots each, all held for an hour, with their ledger. Triggers and
 /// indexes are put back afterwards: a sorted index is quicker made than kept.
-fn fill(db: &Path, tickets: u32) {
-    let db = Connection::open(db).expect("opens");
+fn fill(path: &Path, tickets: u32) {
+    let db = Connection::open(path).expect("opens");
     let guards =
         "FROM sqlite_schema WHERE sql IS NOT NULL AND (type = 'trigger' OR type = 'index')";
     let list = |column: &str| -> Vec<String> {
@@ -194,4 +194,6 @@ fn fill(db: &Path, tickets: u32) {
     }
     run(&made.join(";"));
     run("PRAGMA journal_mode = WAL");
+    // Or else the first sales would wait until all of that is on disk.
+    std::fs::File::open(path).and_then(|file| file.sync_all()).expect("flushes");
 }
