@@ -199,7 +199,7 @@ fn wait_for_end(stops: &Receiver<()>, retires: &Receiver<String>) -> End {
 /// Whatever holds up the stop (a lock of another program, a disk that does not answer): at the
 /// deadline it is left behind.
 fn exit_at(deadline: Instant, end: End) {
-    std::thread::spawn(move || {
+    let watch = move || {
         std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
         log::error!("the stop took too long: what was left is abandoned, and rolls back by itself");
         log::logger().flush();
@@ -207,7 +207,10 @@ fn exit_at(deadline: Instant, end: End) {
             End::TakeOver => keeper::TAKE_OVER.into(),
             _ => 1,
         });
-    });
+    };
+    if let Err(e) = std::thread::Builder::new().spawn(watch) {
+        log::warn!("nobody watches that the stop comes to an end: {e}");
+    }
 }
 
 /// False if something was left behind at the deadline.

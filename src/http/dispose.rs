@@ -35,23 +35,48 @@ pub fn answer_and_dispose(
     answer: Vec<u8>,
     done: impl FnOnce(bool) + Send + 'static,
 ) {
+    let owed = Owed(Some((request, done)));
     // tiny_http sorts the values of TE before it writes the head of an upgrade, and panics if they
     // have no order; in the panic it would try to answer once more, which ends the process.
-    if head::has(&request, "TE") {
-        log::warn!("an unread body with a TE header: a connection is abandoned");
-        std::mem::forget(request);
-        return done(false);
+    if owed.has_te() {
+        return log::warn!("an unread body with a TE header: a connection is abandoned");
     }
     if THREADS.fetch_add(1, Ordering::Relaxed) >= THREADS_MAX {
         THREADS.fetch_sub(1, Ordering::Relaxed);
-        log::warn!("too many unread bodies at once: a connection is abandoned");
-        std::mem::forget(request);
-        return done(false);
+        return log::warn!("too many unread bodies at once: a connection is abandoned");
     }
-    std::thread::spawn(move || {
-        done(dispose(request, &answer));
+    let spawned = std::thread::Builder::new().spawn(move || {
+        owed.settle(&answer);
         THREADS.fetch_sub(1, Ordering::Relaxed);
     });
+    if let Err(e) = spawned {
+        THREADS.fetch_sub(1, Ordering::Relaxed);
+        log::warn!("no thread for an unread body: a connection is abandoned: {e}");
+    }
+}
+
+/// A request to let go of, and who is told. If nobody does it, the connection is abandoned.
+struct Owed<F: FnOnce(bool)>(Option<(Request, F)>);
+
+impl<F: FnOnce(bool)> Owed<F> {
+    fn has_te(&self) -> bool {
+        matches!(&self.0, Some((request, _)) if head::has(request, "TE"))
+    }
+
+    fn settle(mut self, answer: &[u8]) {
+        if let Some((request, done)) = self.0.take() {
+            done(dispose(request, answer));
+        }
+    }
+}
+
+impl<F: FnOnce(bool)> Drop for Owed<F> {
+    fn drop(&mut self) {
+        if let Some((request, done)) = self.0.take() {
+            std::mem::forget(request);
+            done(false);
+        }
+    }
 }
 
 /// Lets go of a request without an answer. (A request that is simply dropped answers by itself.)

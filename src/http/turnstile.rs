@@ -37,12 +37,13 @@ pub fn take(shared: &Shared, taken: &mut Vec<Request>) -> io::Result<()> {
             if !taken.is_empty() {
                 break;
             }
-            peers.wait_for_room(&shared.stopping);
+            peers.wait_for_room(&shared.stopping, || shared.commits.lead());
         }
         let request = match shared.server.try_recv()? {
             Some(request) => request,
             None if !taken.is_empty() || !shared.resumed.is_empty() => break,
-            // `try_recv` swallows the call to stop without a word.
+            // `try_recv` swallows the call to look after them, and the one to stop, without a word.
+            None if shared.commits.calls() => break,
             None if shared.stopping.load(Ordering::Acquire) => {
                 return Err(io::Error::other(STOPPING));
             }

@@ -68,11 +68,12 @@ impl UnixPeers {
     /// Returns when one more may be taken, or the server stops. Requests were taken in the order of
     /// their connection, so what is owed waits for a commit, or for a peer that does not read; that
     /// nothing is left to be done and still nothing is written is the peers' doing, and then only
-    /// another server helps.
-    pub fn wait_for_room(&self, stopping: &AtomicBool) {
+    /// another server helps. Whoever waits may be the only one left to `commit`.
+    pub fn wait_for_room(&self, stopping: &AtomicBool, commit: impl Fn()) {
         let mut ticks = 0;
         while !self.has_room() && !stopping.load(Ordering::Acquire) {
             std::thread::sleep(TICK);
+            commit();
             let all_answered = self.unanswered.load(Ordering::Acquire) == 0;
             ticks = if all_answered { ticks + 1 } else { 0 };
             if ticks == DEAF_TICKS {

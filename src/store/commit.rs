@@ -10,6 +10,7 @@
 //! baton is there for fairness and speed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
@@ -41,6 +42,7 @@ pub struct CommitQueue {
     clock: Clock,
     /// Makes some other thread call [`CommitQueue::lead`] soon.
     wake: Box<dyn Fn() + Send + Sync>,
+    calls: AtomicBool,
     /// Told why another server should take over.
     retire: Sender<String>,
 }
@@ -64,6 +66,7 @@ impl CommitQueue {
             durable,
             clock,
             wake,
+            calls: AtomicBool::new(false),
             retire,
         }
     }
@@ -117,8 +120,14 @@ impl CommitQueue {
         self.jobs.1.capacity().unwrap_or(0) as i64
     }
 
+    /// Whether somebody was to be woken since the last call of [`CommitQueue::lead`].
+    pub fn calls(&self) -> bool {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     /// Commits what is queued, unless somebody else is at it.
     pub fn lead(&self) {
+        self.calls.swap(false, Ordering::SeqCst);
         while !self.jobs.1.is_empty() {
             let Ok(writer) = self.baton.1.try_recv() else {
                 return;
@@ -208,6 +217,7 @@ impl Drop for Baton<'_> {
         // A job that was queued meanwhile found the baton taken, and its worker went away. This
         // thread may be held up by the answers it owes, so another must look.
         if !self.queue.jobs.1.is_empty() {
+            self.queue.calls.store(true, Ordering::SeqCst);
             (self.queue.wake)();
         }
     }

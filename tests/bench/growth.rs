@@ -195,5 +195,7 @@ fn fill(path: &Path, tickets: u32) {
     run(&made.join(";"));
     run("PRAGMA journal_mode = WAL");
     // Or else the first sales would wait until all of that is on disk.
-    std::fs::File::open(path).and_then(|file| file.sync_all()).expect("flushes");
+    std::fs::File::open(path)
+        .and_then(|file| file.sync_all())
+        .expect("flushes");
 }

@@ -8,6 +8,7 @@ use crate::support::stampede::{Order, place};
 use crate::support::{Client, PATIENCE, Server, wait_until};
 use lastseat::process::Usage;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -257,4 +258,50 @@ fn a_server_that_may_open_few_descriptors_serves_between_floods() {
         }
     }
     ordinary.got_everything();
+}
+
+/// Of a user that may have no more threads, as in a container with a low limit of processes.
+#[test]
+fn bodies_that_get_no_thread_to_read_them_away_stop_nobody() {
+    const NOBODY: [&str; 4] = [
+        "setpriv",
+        "--reuid=64321",
+        "--regid=64321",
+        "--clear-groups",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let Ok(()) = std::os::unix::fs::chown(folder.path(), Some(64_321), Some(64_321)) else {
+        return eprintln!("not tested: it takes root to become another user");
+    };
+    let server = Server::builder()
+        .rate_limit_off()
+        .no_keeper()
+        .db(folder.path().join("events.db"))
+        .current_dir("/")
+        .through(&NOBODY)
+        .start();
+    let mut ordinary = server.client();
+    let mut clients: Vec<_> = (0..14).map(|_| server.client()).collect();
+    for client in std::iter::once(&mut ordinary).chain(&mut clients) {
+        client.get("/healthz").expect_status(200);
+    }
+    let pid = server.server_pid();
+    let threads = Usage::of(pid).unwrap().threads;
+    let limit = Command::new(NOBODY[0])
+        .args(&NOBODY[1..])
+        .args([
+            "prlimit",
+            &format!("--pid={pid}"),
+            &format!("--nproc={}", threads + 2),
+        ])
+        .status();
+    assert!(limit.is_ok_and(|status| status.success()));
+    let head = "POST /events HTTP/1.1\r\nHost: localhost\r\nX-Role: organizer\r\n\
+                Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n";
+    for client in &mut clients {
+        client.send_raw(head.as_bytes());
+    }
+    let told = || server.log().contains("no thread for an unread body");
+    assert!(wait_until(PATIENCE, told), "{}", server.log());
+    ordinary.get("/events").expect_status(200);
 }
