@@ -121,9 +121,14 @@ fn a_mode_that_forbids_to_write_shows_at_the_next_start() {
         "--regid=65534",
         "--clear-groups",
     ];
+    // Where this was built, another user may be unable to look.
+    let programs = tempfile::tempdir().unwrap();
+    let _ = chown(programs.path(), Some(65_534), Some(65_534));
+    let program = programs.path().join("lastseat");
+    std::fs::copy(env!("CARGO_BIN_EXE_lastseat"), &program).unwrap();
     let builder = || {
         let builder = Server::builder().rate_limit_off().db(&db);
-        let builder = builder.current_dir("/");
+        let builder = builder.binary(&program).current_dir("/");
         match is_root {
             true => builder.through(&nobody),
             false => builder,
