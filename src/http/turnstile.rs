@@ -42,11 +42,11 @@ pub fn take(shared: &Shared, taken: &mut Vec<Request>) -> io::Result<()> {
         let request = match shared.server.try_recv()? {
             Some(request) => request,
             None if !taken.is_empty() || !shared.resumed.is_empty() => break,
-            // `try_recv` swallows the call to look after them, and the one to stop, without a word.
-            None if shared.commits.calls() => break,
+            // `try_recv` swallows the call to stop, and the one to commit, without a word.
             None if shared.stopping.load(Ordering::Acquire) => {
                 return Err(io::Error::other(STOPPING));
             }
+            None if shared.commits.calls() => break,
             None => wait(shared)?,
         };
         taken.extend(shared.lanes.enter(request));
