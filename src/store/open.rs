@@ -131,7 +131,7 @@ impl Db {
 
     /// The size of the WAL file.
     pub fn wal_bytes(&self) -> i64 {
-        let file = self.conn.path().map(|path| format!("{path}-wal"));
+        let file = self.conn.path().map(|path| wal_of(Path::new(path)));
         let metadata = file.and_then(|file| std::fs::metadata(file).ok());
         metadata.map_or(0, |file| file.len() as i64)
     }

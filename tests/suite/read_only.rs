@@ -42,6 +42,13 @@ fn says(server: &Server, what: &str) {
     assert!(said, "{what}: {}", server.log());
 }
 
+fn has_after_a_crash(server: &Server, tickets: u32) {
+    server.kill9();
+    let report = verify(server.db_path());
+    assert_eq!(report["ok"], true, "{report}");
+    assert_eq!(report["tickets"], tickets, "{report}");
+}
+
 /// What is sold stands in the WAL, from where it comes into the database file later.
 #[test]
 fn a_database_file_that_becomes_read_only_is_sold_from_all_the_same() {
@@ -56,12 +63,7 @@ fn a_database_file_that_becomes_read_only_is_sold_from_all_the_same() {
     drop(immutable);
     says(&server, "checkpoints work again");
     sell(&server, event, "c@example.com");
-    server.kill9();
-    let report = verify(server.db_path());
-    assert_eq!(
-        (&report["ok"], &report["tickets"]),
-        (&true.into(), &3.into())
-    );
+    has_after_a_crash(&server, 3);
 }
 
 #[test]
@@ -82,12 +84,7 @@ fn a_wal_that_becomes_read_only_is_a_503_until_it_may_be_written() {
     assert_eq!(server.event(event)["available_spots"], 9);
     drop(immutable);
     sell(&server, event, "b@example.com");
-    server.kill9();
-    let report = verify(server.db_path());
-    assert_eq!(
-        (&report["ok"], &report["tickets"]),
-        (&true.into(), &2.into())
-    );
+    has_after_a_crash(&server, 2);
 }
 
 /// Who takes over opens the file anew, and tries until it may write to it.
