@@ -2,16 +2,13 @@
 //! tiny_http, which shows what the machine does to them; four server processes on one file; buyers
 //! while the reaper sweeps up 100,000 expired holds.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::Connection;
-
 use super::load::{self, Ask, Seen, Target};
-use super::scenarios::{bare_tiny_http, fresh_email, get, registration, target};
-use super::table;
-use crate::support::Server;
+use super::scenarios::{EVENT_SPOTS, target};
+use super::{requests, table, yardstick};
+use crate::support::{Server, fill};
 
 const CLIENTS: [usize; 4] = [4, 16, 64, 128];
 const ROUNDS: usize = 5;
@@ -20,7 +17,6 @@ const PROCESSES: usize = 4;
 const PROCESSES_TIME: Duration = Duration::from_secs(4);
 const EXPIRED_HOLDS: usize = 100_000;
 const SWEPT_WITHIN: Duration = Duration::from_secs(60);
-const SPOTS: u32 = 1_000_000;
 
 /// Measures and prints the parts that are wanted; returns how many answers were wrong.
 pub fn measure(wanted: impl Fn(&str) -> bool) -> u64 {
@@ -72,18 +68,9 @@ fn mixed(event: i64, sold_out: i64) -> impl FnMut() -> Option<Ask> + Send {
     move || {
         n += 1;
         Some(match n % 5 {
-            0 => Ask {
-                bytes: get(&format!("/events/{event}")),
-                expected: 200,
-            },
-            1 => Ask {
-                bytes: registration(sold_out, &fresh_email(), None),
-                expected: 409,
-            },
-            _ => Ask {
-                bytes: registration(event, &fresh_email(), None),
-                expected: 201,
-            },
+            0 => requests::show(event),
+            1 => requests::late_buyer(sold_out),
+            _ => requests::buyer(event),
         })
     }
 }
@@ -94,13 +81,13 @@ fn events(server: &Server) -> (i64, i64) {
     server
         .register(sold_out, "first@example.com")
         .expect_status(201);
-    (server.create_event("on sale", SPOTS), sold_out)
+    (server.create_event("on sale", EVENT_SPOTS), sold_out)
 }
 
 fn clients() -> u64 {
     let server = Server::builder().rate_limit_off().start();
     let (target, (event, sold_out)) = (target(&server), events(&server));
-    let bare = bare_tiny_http("bare tiny_http");
+    let bare = yardstick::scenario();
     let mut seen = CLIENTS.map(|_| (Vec::new(), Vec::new()));
     for round in 1..=ROUNDS {
         for (clients, (seen, seen_bare)) in CLIENTS.into_iter().zip(&mut seen) {
@@ -155,25 +142,21 @@ fn sweep() -> u64 {
     let builder = Server::builder().args(["--sweep", "100ms"]);
     let server = builder.rate_limit_off().start();
     let (target, (event, sold_out)) = (target(&server), events(&server));
-    let forgotten = server.create_event("forgotten", SPOTS);
+    let forgotten = server.create_event("forgotten", EVENT_SPOTS);
     let without = |when| {
         eprint!("\r\x1b[Kfairness: buyers {when} the sweep");
         load::run(target, 64, 2 * ROUND, |_| mixed(event, sold_out))
     };
     let before = without("before");
-    let expire_at = expire_soon(server.db_path(), forgotten);
+    let expire_at = now_ms() + 3_000;
+    fill::expired_holds(server.db_path(), forgotten, EXPIRED_HOLDS, expire_at);
     wait_until(expire_at);
     eprint!("\r\x1b[Kfairness: buyers during the sweep");
     let swept = AtomicBool::new(false);
     let during = std::thread::scope(|scope| {
         scope.spawn(|| {
             let db = server.db();
-            let left =
-                "SELECT EXISTS (SELECT 1 FROM tickets WHERE event_id = ? AND status = 'reserved')";
-            while db
-                .query_row(left, [forgotten], |row| row.get(0))
-                .expect("reads")
-            {
+            while fill::has_holds(&db, forgotten) {
                 std::thread::sleep(Duration::from_millis(20));
             }
             swept.store(true, Ordering::Relaxed);
@@ -197,26 +180,6 @@ fn sweep() -> u64 {
     print("64 clients, 100,000 holds swept", &during);
     println!("the sweep took {seconds:.1} s and made the buyers' p99 {ratio:.2} times as long");
     errors(&rounds) + errors(&during)
-}
-
-/// Writes the holds of an event beside the server; returns when they expire, in ms since the epoch.
-fn expire_soon(path: &Path, event: i64) -> u128 {
-    let expire_at = now_ms() + 3_000;
-    let db = Connection::open(path).expect("opens");
-    db.busy_timeout(Duration::from_secs(5)).expect("a timeout");
-    let sql = format!(
-        "BEGIN IMMEDIATE;
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {EXPIRED_HOLDS})
-         INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
-         SELECT printf('00000000-0000-4000-8000-%012d', i), {event}, 'buyer-' || i || '@example.com',
-                'reserved', 1, {expire_at} FROM n;
-         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
-         SELECT 1, event_id, ticket_id, 'reserved', -1 FROM tickets WHERE event_id = {event};
-         UPDATE events SET available_spots = available_spots - {EXPIRED_HOLDS} WHERE id = {event};
-         COMMIT;"
-    );
-    db.execute_batch(&sql).expect("writes the holds");
-    expire_at
 }
 
 fn wait_until(ms: u128) {

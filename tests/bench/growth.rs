@@ -1,16 +1,21 @@
-//! What a full file costs: the same sale with no, one and five million tickets sold before.
+//! What a full file costs: the same sale with no, one and five million tickets sold before, or with
+//! up to so many million as GROWTH says (`GROWTH=20`).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use nix::sys::statvfs::statvfs;
 
 use super::load::{self, Seen};
-use super::scenarios::{EVENT_SPOTS, RATE_LIMIT, fresh_email, registration, signal, target};
-use super::{load::Ask, table};
-use crate::support::Server;
+use super::scenarios::{EVENT_SPOTS, RATE_LIMIT, target};
+use super::{requests, table};
+use crate::support::fill::{self, Sold};
+use crate::support::{Server, ServerBuilder, signal};
 
-const TICKETS: [u32; 3] = [0, 1_000_000, 5_000_000];
+const MILLIONS: [u32; 4] = [0, 1, 5, 20];
+const MILLIONS_BY_DEFAULT: u32 = 5;
+/// What a ticket takes in the file, and for a while beside it when the indexes are sorted.
+const DISK_A_TICKET: u64 = 600;
 const STARTS: usize = 5;
 
 /// A server on a file with so many tickets in it.
@@ -26,8 +31,9 @@ struct Grown {
 /// Prints a table; returns how many requests failed.
 pub fn measure(clients: usize, rounds: usize, time: Duration) -> u64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let sizes = sizes(folder.path());
     let start = |tickets| Grown::start(folder.path(), tickets);
-    let mut all: Vec<Grown> = TICKETS.into_iter().map(start).collect();
+    let mut all: Vec<Grown> = sizes.into_iter().map(start).collect();
     for round in 1..=rounds {
         for grown in &mut all {
             let tickets = grown.tickets;
@@ -43,25 +49,52 @@ pub fn measure(clients: usize, rounds: usize, time: Duration) -> u64 {
         .sum()
 }
 
+/// How many tickets the files have, as far as GROWTH and the disk let them.
+fn sizes(folder: &Path) -> Vec<u32> {
+    let most = match std::env::var("GROWTH") {
+        Ok(millions) => millions.parse().expect("GROWTH is a number of millions"),
+        Err(_) => MILLIONS_BY_DEFAULT,
+    };
+    let mut millions: Vec<u32> = MILLIONS.into_iter().filter(|n| *n < most).collect();
+    millions.push(most);
+    let disk = statvfs(folder).expect("a filesystem");
+    let mut free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+    let tickets = millions.into_iter().map(|n| n * 1_000_000);
+    let fits = |tickets: &u32| {
+        let takes = u64::from(*tickets) * DISK_A_TICKET;
+        let fits = takes < free;
+        if fits {
+            free -= takes;
+        } else {
+            println!("growth: no disk space for {tickets} tickets ({takes} bytes), left out");
+        }
+        fits
+    };
+    tickets.filter(fits).collect()
+}
+
 impl Grown {
     fn start(folder: &Path, tickets: u32) -> Grown {
         let db = folder.join(format!("{tickets}.db"));
-        stop(serve(&db));
+        stop(builder(&db).start());
         eprint!("\r\x1b[Kmaking a file of {tickets} tickets");
-        fill(&db, tickets);
-        let start = || {
-            let start = Instant::now();
-            let server = serve(&db);
-            server.get("/healthz").expect_status(200);
-            (server, start.elapsed())
+        let sold = Sold {
+            spots: EVENT_SPOTS,
+            tickets: EVENT_SPOTS,
+            with_keys: false,
         };
+        fill::tickets(&db, &vec![sold; (tickets / EVENT_SPOTS) as usize]);
         let started = |_| {
-            let (server, took) = start();
+            let start = Instant::now();
+            let server = builder(&db).start();
+            server.get("/healthz").expect_status(200);
+            let took = start.elapsed();
             stop(server);
             took
         };
         let starts = (0..STARTS).map(started).collect();
-        let server = start().0;
+        // (Without a keeper, which would look after a server that is stopped between its turns.)
+        let server = builder(&db).no_keeper().start();
         let event = server.create_event("bench", EVENT_SPOTS);
         signal(server.server_pid(), "STOP");
         Grown {
@@ -77,23 +110,17 @@ impl Grown {
     fn sell(&mut self, clients: usize, time: Duration) {
         let (pid, event) = (self.server.server_pid(), self.event);
         signal(pid, "CONT");
-        let ask = || {
-            Some(Ask {
-                bytes: registration(event, &fresh_email(), None),
-                expected: 201,
-            })
-        };
-        let seen = load::run(target(&self.server), clients, time, |_| ask);
+        let buy = |_| move || Some(requests::buyer(event));
+        let seen = load::run(target(&self.server), clients, time, buy);
         signal(pid, "STOP");
         self.seen.push(seen);
     }
 }
 
-fn serve(db: &Path) -> Server {
+fn builder(db: &Path) -> ServerBuilder {
     Server::builder()
         .db(db)
         .args(["--rate-limit", RATE_LIMIT, "--hold", "1h"])
-        .start()
 }
 
 fn stop(server: Server) {
@@ -136,7 +163,7 @@ fn print(all: &[Grown]) {
             slowest.fold(0.0, f64::max),
             megabytes(&grown.db),
             megabytes(&grown.db.with_extension("db-wal")),
-            resident_mib(grown.server.server_pid()),
+            table::median(grown.seen.iter().map(|s| s.server_mib)),
             table::median(grown.starts.iter().map(|s| s.as_secs_f64() * 1_000.0)),
         );
     }
@@ -146,56 +173,4 @@ fn print(all: &[Grown]) {
 
 fn megabytes(file: &Path) -> f64 {
     file.metadata().map_or(0.0, |m| m.len() as f64 / 1e6)
-}
-
-/// Of the process that serves; its keeper has a few more.
-fn resident_mib(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    let kib: f64 = line
-        .and_then(|l| l.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0.0);
-    kib / 1_024.0
-}
-
-/// Sells out events of a million spots each, all held for an hour, with their ledger. Triggers and
-/// indexes are put back afterwards: a sorted index is quicker made than kept.
-fn fill(path: &Path, tickets: u32) {
-    let db = Connection::open(path).expect("opens");
-    let guards =
-        "FROM sqlite_schema WHERE sql IS NOT NULL AND (type = 'trigger' OR type = 'index')";
-    let list = |column: &str| -> Vec<String> {
-        let sql = format!("SELECT {column} {guards}");
-        let mut statement = db.prepare(&sql).expect("prepares");
-        let rows = statement.query_map([], |row| row.get(0)).expect("queries");
-        rows.map(|row| row.expect("a text")).collect()
-    };
-    let (made, dropped) = (list("sql"), list("'DROP ' || type || ' ' || name"));
-    let run = |sql: &str| db.execute_batch(sql).expect("fills");
-    run("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -500000");
-    run(&dropped.join(";"));
-    for event in 1..=tickets / EVENT_SPOTS {
-        run(&format!(
-            "BEGIN;
-             INSERT INTO events (id, name, total_spots, available_spots, hold_ms, created_at)
-                 VALUES ({event}, 'sold before', {EVENT_SPOTS}, 0, 3600000, unixepoch() * 1000);
-             INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
-                 VALUES (unixepoch() * 1000, {event}, NULL, 'created', {EVENT_SPOTS});
-             WITH RECURSIVE n(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM n LIMIT {EVENT_SPOTS})
-             INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
-                 SELECT printf('0190%04x-%04x-7000-8000-%012x', {event}, n >> 16, n), {event},
-                        printf('%016x@example.com', random()), 'reserved',
-                        unixepoch() * 1000, unixepoch() * 1000 + 3600000 FROM n;
-             INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
-                 SELECT created_at, event_id, ticket_id, 'reserved', -1 FROM tickets
-                 WHERE event_id = {event};
-             COMMIT"
-        ));
-    }
-    run(&made.join(";"));
-    run("PRAGMA journal_mode = WAL");
-    // Or else the first sales would wait until all of that is on disk.
-    std::fs::File::open(path)
-        .and_then(|file| file.sync_all())
-        .expect("flushes");
 }

@@ -1,13 +1,15 @@
 //! The load: so many clients, each a thread with a connection of its own that asks, waits for the
 //! answer, and asks again (a closed loop).
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
 use socket2::{Domain, Socket, Type};
+
+use super::process;
 
 /// For a buyer who may win (201) or lose (409).
 pub const WON_OR_LOST: u16 = 0;
@@ -46,6 +48,8 @@ pub struct Seen {
     pub slowest_later_us: u32,
     /// Processor time of the server in all that time.
     pub server_cpu_us: u64,
+    /// The server's memory when the first client has done, and so with all connections open.
+    pub server_mib: f64,
 }
 
 impl Seen {
@@ -56,6 +60,17 @@ impl Seen {
     /// What the client with the fewest answers had of an equal share.
     pub fn fewest_share(&self) -> f64 {
         self.fewest as f64 * self.clients as f64 / self.latencies_us.len() as f64
+    }
+
+    fn add(&mut self, (latencies_us, errors): &(Vec<u32>, u64)) {
+        self.fewest = self.fewest.min(latencies_us.len());
+        if let Some((first, later)) = latencies_us.split_first() {
+            let slowest_later = later.iter().copied().max().unwrap_or(0);
+            self.slowest_first_us = self.slowest_first_us.max(*first);
+            self.slowest_later_us = self.slowest_later_us.max(slowest_later);
+        }
+        self.latencies_us.extend(latencies_us);
+        self.errors += errors;
     }
 
     /// Milliseconds.
@@ -81,52 +96,86 @@ where
     };
     std::thread::scope(|scope| {
         let ask_all = |n: usize| {
-            let (mut plan, together) = (plan(n), &together);
+            let (plan, together) = (plan(n), &together);
             scope.spawn(move || {
-                let open = |turn| {
-                    let address = n + clients * (turn % ADDRESSES_A_CLIENT);
-                    Connection::open(server.address, source(address))
-                };
-                let mut connection = open(0);
+                let mut client = Client::open(server.address, n, clients);
                 together.wait();
-                let until = Instant::now() + time;
-                let mut own: (Vec<u32>, u64) = (Vec::with_capacity(8_192), 0);
-                while Instant::now() < until {
-                    let Some(ask) = plan() else { break };
-                    let asked = own.0.len();
-                    if asked > 0 && asked.is_multiple_of(ASKED_FROM_AN_ADDRESS) {
-                        connection = open(asked / ASKED_FROM_AN_ADDRESS);
-                    }
-                    let start = Instant::now();
-                    let status = connection.ask(&ask.bytes);
-                    own.0.push(start.elapsed().as_micros() as u32);
-                    own.1 += u64::from(!is_right(status, ask.expected));
-                }
-                own
+                client.ask_all(plan, time);
+                // Before any of them hangs up, or nearly so. (They do not wait for each other: of
+                // bare tiny_http, some get no answer until others have hung up.)
+                let mib = (n == 0).then(|| process::resident_mib(server.pid));
+                (client.told(), mib)
             })
         };
         let threads: Vec<_> = (0..clients).map(ask_all).collect();
         together.wait();
-        let (start, cpu_before) = (Instant::now(), cpu_us(server.pid));
+        let (start, cpu_before) = (Instant::now(), process::cpu_us(server.pid));
         for thread in threads {
-            let (latencies_us, errors) = thread.join().expect("a client thread");
-            seen.fewest = seen.fewest.min(latencies_us.len());
-            if let Some((first, later)) = latencies_us.split_first() {
-                let slowest_later = later.iter().copied().max().unwrap_or(0);
-                seen.slowest_first_us = seen.slowest_first_us.max(*first);
-                seen.slowest_later_us = seen.slowest_later_us.max(slowest_later);
-            }
-            seen.latencies_us.extend(latencies_us);
-            seen.errors += errors;
+            let (told, mib) = thread.join().expect("a client thread");
+            seen.add(&told);
+            seen.server_mib = mib.unwrap_or(seen.server_mib);
         }
         seen.elapsed = start.elapsed();
-        seen.server_cpu_us = cpu_us(server.pid) - cpu_before;
+        seen.server_cpu_us = process::cpu_us(server.pid) - cpu_before;
     });
     seen.latencies_us.sort_unstable();
     seen
 }
 
-fn is_right(status: Option<u16>, expected: u16) -> bool {
+/// One client, and what it has seen.
+struct Client {
+    server: SocketAddr,
+    n: usize,
+    clients: usize,
+    connection: Option<Connection>,
+    latencies_us: Vec<u32>,
+    errors: u64,
+}
+
+impl Client {
+    fn open(server: SocketAddr, n: usize, clients: usize) -> Client {
+        Client {
+            server,
+            n,
+            clients,
+            connection: Connection::open(server, source(n)).ok(),
+            latencies_us: Vec::with_capacity(8_192),
+            errors: 0,
+        }
+    }
+
+    fn ask_all(&mut self, mut plan: impl FnMut() -> Option<Ask>, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            let Some(ask) = plan() else { break };
+            let asked = self.latencies_us.len();
+            if asked > 0 && asked.is_multiple_of(ASKED_FROM_AN_ADDRESS) {
+                self.reopen();
+            }
+            let start = Instant::now();
+            let status = self.connection.as_mut().and_then(|c| c.ask(&ask.bytes));
+            self.latencies_us.push(start.elapsed().as_micros() as u32);
+            self.errors += u64::from(!is_right(status, ask.expected));
+            if status.is_none() {
+                std::thread::sleep(Duration::from_millis(10));
+                self.reopen();
+            }
+        }
+    }
+
+    /// Hangs up.
+    fn told(self) -> (Vec<u32>, u64) {
+        (self.latencies_us, self.errors)
+    }
+
+    fn reopen(&mut self) {
+        let turn = self.latencies_us.len() / ASKED_FROM_AN_ADDRESS % ADDRESSES_A_CLIENT;
+        let address = source(self.n + self.clients * turn);
+        self.connection = Connection::open(self.server, address).ok();
+    }
+}
+
+pub fn is_right(status: Option<u16>, expected: u16) -> bool {
     match (status, expected) {
         (Some(201 | 409), WON_OR_LOST) => true,
         (status, expected) => status == Some(expected),
@@ -134,36 +183,30 @@ fn is_right(status: Option<u16>, expected: u16) -> bool {
 }
 
 /// Each client has an address of its own, so that the rate limiter works as in a real sale.
-fn source(n: usize) -> IpAddr {
+pub fn source(n: usize) -> IpAddr {
     IpAddr::from([127, 9, (n / 250) as u8, (n % 250 + 2) as u8])
 }
 
-struct Connection {
+/// A client's connection.
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    fn open(server: SocketAddr, source: IpAddr) -> Connection {
-        let socket =
-            Socket::new(Domain::for_address(server), Type::STREAM, None).expect("a socket");
-        socket
-            .bind(&SocketAddr::new(source, 0).into())
-            .expect("binds");
-        socket.connect(&server.into()).expect("connects");
+    pub fn open(server: SocketAddr, source: IpAddr) -> io::Result<Connection> {
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect(&server.into())?;
         let stream = TcpStream::from(socket);
-        stream.set_nodelay(true).expect("no delay");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .expect("a timeout");
-        Connection {
-            stream,
-            buffer: vec![0; 16 * 1024],
-        }
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let buffer = vec![0; 16 * 1024];
+        Ok(Connection { stream, buffer })
     }
 
     /// The answer's status; None if there was no whole answer.
-    fn ask(&mut self, request: &[u8]) -> Option<u16> {
+    pub fn ask(&mut self, request: &[u8]) -> Option<u16> {
         self.stream.write_all(request).ok()?;
         let mut filled = 0;
         loop {
@@ -194,19 +237,4 @@ fn content_length(head: &[u8]) -> usize {
         .iter()
         .take_while(|b| b.is_ascii_digit());
     digits.fold(0, |n, digit| n * 10 + usize::from(digit - b'0'))
-}
-
-/// Processor time that a process has used, all of its threads together.
-fn cpu_us(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let fields: Vec<&str> = after_name.split(' ').collect();
-    let ticks = |n: usize| {
-        fields
-            .get(n)
-            .and_then(|t| t.parse::<u64>().ok())
-            .unwrap_or(0)
-    };
-    // utime and stime, in hundredths of a second.
-    (ticks(12) + ticks(13)) * 10_000
 }

@@ -8,6 +8,7 @@ pub mod call;
 mod client;
 mod clock;
 pub mod crowd;
+pub mod fill;
 pub mod hostile;
 mod invariants;
 pub mod model;

@@ -1,0 +1,116 @@
+//! Whatever the bench writes into a database file, or reads there, past the server: all SQL that
+//! knows the tables is in this one file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+/// An event with tickets that were sold before.
+#[derive(Clone, Copy)]
+pub struct Sold {
+    pub spots: u32,
+    /// All of them held for an hour from now, as if bought this very moment.
+    pub tickets: u32,
+    /// Whether each was bought with an idempotency key (random, as long as a UUID).
+    pub with_keys: bool,
+}
+
+/// Writes such events, with their ledger, into a file that no server has open; returns their ids.
+/// Triggers and indexes are put back afterwards: a sorted index is quicker made than kept.
+pub fn tickets(path: &Path, events: &[Sold]) -> Vec<i64> {
+    let db = Connection::open(path).expect("opens");
+    let guards =
+        "FROM sqlite_schema WHERE sql IS NOT NULL AND (type = 'trigger' OR type = 'index')";
+    let list = |column: &str| -> Vec<String> {
+        let sql = format!("SELECT {column} {guards}");
+        let mut statement = db.prepare(&sql).expect("prepares");
+        let rows = statement.query_map([], |row| row.get(0)).expect("queries");
+        rows.map(|row| row.expect("a text")).collect()
+    };
+    let (made, dropped) = (list("sql"), list("'DROP ' || type || ' ' || name"));
+    let run = |sql: &str| db.execute_batch(sql).expect("fills");
+    run("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -500000");
+    run(&dropped.join(";"));
+    let next_id = "SELECT coalesce(max(id), 0) + 1 FROM events";
+    let ids = events.iter().map(|sold| {
+        let event = db
+            .query_row(next_id, [], |row| row.get(0))
+            .expect("an event's id");
+        run(&event_sold(event, sold));
+        event
+    });
+    let ids = ids.collect();
+    run(&made.join(";"));
+    run("PRAGMA journal_mode = WAL");
+    // Or else the first sales would wait until all of that is on disk.
+    std::fs::File::open(path)
+        .and_then(|file| file.sync_all())
+        .expect("flushes");
+    ids
+}
+
+/// Ticket ids ascend, as the server's do; addresses and keys come in no order.
+fn event_sold(event: i64, sold: &Sold) -> String {
+    let Sold { spots, tickets, .. } = sold;
+    let keys = match sold.with_keys {
+        false => String::new(),
+        true => format!(
+            "INSERT INTO idempotency_keys (idempotency_key, ticket_seq)
+                 SELECT lower(hex(randomblob(18))), seq FROM tickets WHERE event_id = {event}
+                 ORDER BY 1;"
+        ),
+    };
+    format!(
+        "BEGIN;
+         INSERT INTO events (id, name, total_spots, available_spots, hold_ms, created_at)
+             VALUES ({event}, 'sold before', {spots}, {spots} - {tickets}, 3600000, unixepoch() * 1000);
+         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
+             VALUES (unixepoch() * 1000, {event}, NULL, 'created', {spots});
+         WITH RECURSIVE n(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM n LIMIT {tickets})
+         INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
+             SELECT printf('0190%04x-%04x-7000-8000-%012x', {event}, n >> 16, n), {event},
+                    printf('%016x@example.com', random()), 'reserved',
+                    unixepoch() * 1000, unixepoch() * 1000 + 3600000 FROM n;
+         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
+             SELECT created_at, event_id, ticket_id, 'reserved', -1 FROM tickets
+             WHERE event_id = {event};
+         {keys}
+         COMMIT"
+    )
+}
+
+/// Writes holds of an event that end at a moment (ms since the epoch), beside the server.
+pub fn expired_holds(path: &Path, event: i64, count: usize, expire_at: u128) {
+    let db = Connection::open(path).expect("opens");
+    db.busy_timeout(Duration::from_secs(5)).expect("a timeout");
+    let sql = format!(
+        "BEGIN IMMEDIATE;
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+         INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
+         SELECT printf('00000000-0000-4000-8000-%012d', i), {event}, 'buyer-' || i || '@example.com',
+                'reserved', 1, {expire_at} FROM n;
+         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
+         SELECT 1, event_id, ticket_id, 'reserved', -1 FROM tickets WHERE event_id = {event};
+         UPDATE events SET available_spots = available_spots - {count} WHERE id = {event};
+         COMMIT;"
+    );
+    db.execute_batch(&sql).expect("writes the holds");
+}
+
+/// Whether an event has a hold that nobody has swept up.
+pub fn has_holds(db: &Connection, event: i64) -> bool {
+    let sql = "SELECT EXISTS (SELECT 1 FROM tickets WHERE event_id = ? AND status = 'reserved')";
+    db.query_row(sql, [event], |row| row.get(0)).expect("reads")
+}
+
+/// The tickets of an event that wait to be confirmed, as a client writes their ids.
+pub fn held_ticket_ids(path: &Path, event: i64) -> Vec<String> {
+    let db = Connection::open(path).expect("opens");
+    let sql = "SELECT ticket_id FROM tickets WHERE event_id = ? AND status = 'reserved'";
+    let mut statement = db.prepare(sql).expect("prepares");
+    let ids = statement
+        .query_map([event], |row| row.get(0))
+        .expect("queries");
+    ids.map(|id| id.expect("an id")).collect()
+}
