@@ -26,7 +26,7 @@ crash: ## Kill the server 30 times with -9 during a sale (ROUNDS=n, SEED=n repea
 soak: ## A sale under kills, hostile clients and expiries, for MINUTES=n (10), then verify (SEED=n repeats a plan)
 	cargo bench --quiet --bench soak
 
-bench: ## Measure, as ratios to bare tiny_http in the same run (QUICK=1: under a minute)
+bench: ## Measure, as ratios to bare tiny_http in the same run (QUICK=1: under a minute; PEERS=1: also Redis and PostgreSQL)
 	cargo bench --quiet --bench bench
 
 static: ## One static file for hosts with nothing else on them, tested in an empty chroot (by root)
