@@ -54,7 +54,7 @@ fn main() {
     };
     let mut errors = run_scenarios(only, rounds, time);
     if wanted("first") {
-        errors += first::measure(if quick { 5 } else { 20 });
+        errors += first::measure(if quick { 5 } else { 10 });
     }
     if wanted("bytes") {
         errors += bytes::measure(CLIENTS, if quick { 20_000 } else { 100_000 });

@@ -1,5 +1,6 @@
 //! How long the unluckiest of many waits who come at the very same moment: each opens a connection,
-//! sends one registration and hangs up. Beside those of bare tiny_http.
+//! sends one registration and stays for a while, as browsers and proxies do, so that no other gets
+//! what the server has for a connection. Beside those of bare tiny_http.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use super::scenarios::{self, EVENT_SPOTS, target};
 use super::{requests, table, yardstick};
 
 const CONNECTIONS: usize = 128;
+const STAYS: Duration = Duration::from_millis(500);
 
 /// Prints one line; returns how many answers were wrong.
 pub fn measure(rounds: usize) -> u64 {
@@ -48,9 +50,12 @@ fn arrive(server: Target, ask: impl Fn() -> Ask + Sync) -> (f64, u64) {
                 let ask = ask();
                 together.wait();
                 let start = Instant::now();
-                let connection = Connection::open(server.address, load::source(n));
-                let status = connection.ok().and_then(|mut c| c.ask(&ask.bytes));
-                (start.elapsed(), load::is_right(status, ask.expected))
+                let mut connection = Connection::open(server.address, load::source(n)).ok();
+                let status = connection.as_mut().and_then(|c| c.ask(&ask.bytes));
+                let took = start.elapsed();
+                std::thread::sleep(STAYS);
+                drop(connection);
+                (took, load::is_right(status, ask.expected))
             })
         };
         let threads: Vec<_> = (0..CONNECTIONS).map(come).collect();

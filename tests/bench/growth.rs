@@ -52,8 +52,8 @@ pub fn measure(clients: usize, rounds: usize, time: Duration) -> u64 {
 /// How many tickets the files have, as far as GROWTH and the disk let them.
 fn sizes(folder: &Path) -> Vec<u32> {
     let most = match std::env::var("GROWTH") {
-        Ok(millions) => millions.parse().expect("GROWTH is a number of millions"),
-        Err(_) => MILLIONS_BY_DEFAULT,
+        Ok(millions) if !millions.is_empty() => millions.parse().expect("a number of millions"),
+        _ => MILLIONS_BY_DEFAULT,
     };
     let mut millions: Vec<u32> = MILLIONS.into_iter().filter(|n| *n < most).collect();
     millions.push(most);
