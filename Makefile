@@ -34,8 +34,8 @@ static: ## One static file for hosts with nothing else on them, tested in an emp
 	@ls -l $(STATIC_FILE)
 	STATIC_FILE=$(abspath $(STATIC_FILE)) cargo test --quiet -- --ignored static_file
 
-front: ## The hostile set through a real nginx (Debian's, installed if it may be)
-	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || apt-get install --yes --no-install-recommends nginx-light
+front: ## The hostile set through a real nginx and haproxy (Debian's, installed if they may be)
+	@(PATH="$$PATH:/usr/sbin"; command -v nginx && command -v haproxy) >/dev/null || apt-get install --yes --no-install-recommends nginx-light haproxy
 	cargo test --quiet -- --ignored front
 
 contract: ## Let schemathesis look for an answer that /openapi.json does not allow (needs python3 and PyPI)

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use log::LevelFilter;
 
-use crate::http::{Address, Auth, Cidr, RateLimit};
+use crate::api::{Auth, RateLimit};
+use crate::message::parse_block;
 use crate::store::Durability;
+use crate::transport::Address;
 
 /// Everything the server can be told. Ranges are checked here and nowhere else.
 #[derive(Args, Clone, Debug)]
@@ -56,9 +59,10 @@ pub struct Config {
         env = "LASTSEAT_TRUSTED_PROXY",
         value_name = "CIDR",
         value_delimiter = ',',
+        value_parser = parse_block,
         allow_hyphen_values = true
     )]
-    pub trusted_proxy: Vec<Cidr>,
+    pub trusted_proxy: Vec<IpNet>,
 
     /// What an acknowledged ticket survives: full = power loss, normal = a crash of the program
     #[arg(
@@ -80,21 +84,11 @@ pub struct Config {
           value_parser = number(1, 65_536), allow_hyphen_values = true)]
     pub commit_queue: usize,
 
-    /// Memory, in MiB, beyond which the keeper's server is replaced, 64 to 1048576
-    #[arg(long, env = "LASTSEAT_MEMORY_MIB_MAX", default_value = "512", value_name = "MIB",
-          value_parser = number(64, 1_048_576), allow_hyphen_values = true)]
-    pub memory_mib_max: usize,
-
-    /// Threads (one a connection) beyond which it is replaced, 32 to 1000000
-    #[arg(long, env = "LASTSEAT_THREADS_MAX", default_value = "4096", value_name = "N",
-          value_parser = number(32, 1_000_000), allow_hyphen_values = true)]
-    pub threads_max: usize,
-
-    /// Descriptors (two a connection) beyond which it is replaced, 64 to 10000000 [default: 32 less
-    /// than the system allows]
-    #[arg(long, env = "LASTSEAT_DESCRIPTORS_MAX", value_name = "N",
-          value_parser = number(64, 10_000_000), allow_hyphen_values = true)]
-    pub descriptors_max: Option<usize>,
+    /// Connections at a time, 16 to 1000000; more of them wait, and one address may hold a quarter
+    /// [default: what the limit of descriptors allows, 4096 at most]
+    #[arg(long, env = "LASTSEAT_CONNECTIONS_MAX", value_name = "N",
+          value_parser = number(16, 1_000_000), allow_hyphen_values = true)]
+    pub connections_max: Option<usize>,
 
     /// Least severe log lines to write: off, error, warn, info, debug or trace
     #[arg(

@@ -2,10 +2,6 @@
 //! the flag there is no folder to look in, and nothing here ever happens.
 //!
 //! - `clock`: the time, see [`Clock::File`].
-//! - `no_pulse`, looked for at the start: no pulse, so that nothing wakes the workers but requests
-//!   and each other.
-//! - `no_last_words`, looked for at the start: the server is not told that tiny_http's accepting
-//!   thread panicked, so that only the pulse can find out.
 //! - `flush_fails`: the disk fails to flush, as long as the file is there.
 
 use std::path::PathBuf;

@@ -35,15 +35,16 @@
 //! - The ledger's rows of an event sum up to its `available_spots`: written together.
 //! - What is answered is on disk: answers are written after `COMMIT` and the flush that follows it.
 
+pub mod api;
 pub mod box_office;
 pub mod clock;
 pub mod command;
 pub mod config;
 pub mod error;
 pub mod hooks;
-pub mod http;
 pub mod keeper;
 pub mod logging;
+pub mod message;
 pub mod metrics;
 pub mod model;
 pub mod process;
@@ -51,4 +52,6 @@ pub mod reaper;
 pub mod server;
 pub mod signals;
 pub mod store;
+pub mod transport;
 pub mod verify;
+pub mod worker;

@@ -58,7 +58,12 @@ pub fn start(level: LevelFilter) {
     }
     log::set_max_level(level);
     std::panic::set_hook(Box::new(log_panic));
-    std::thread::spawn(move || buffer.keep_writing());
+    let writer = buffer.clone();
+    let thread = std::thread::Builder::new().name("log".into());
+    if thread.spawn(move || writer.keep_writing()).is_err() {
+        // No thread to be had: whoever logs writes.
+        buffer.lock().has_no_writer = true;
+    }
 }
 
 /// Names the request that this thread works on until told otherwise.
@@ -176,6 +181,7 @@ struct Lines {
     /// Somebody waits until all is written.
     is_wanted: bool,
     is_stalled: bool,
+    has_no_writer: bool,
     /// For which there was no room.
     lines_lost: u64,
 }
@@ -218,6 +224,11 @@ impl Buffer {
         let mut lines = self.lock();
         let all = lines.bytes_put;
         if lines.is_stalled {
+            return;
+        }
+        if lines.has_no_writer {
+            let _ = std::io::stderr().write_all(&lines.waiting);
+            lines.waiting.clear();
             return;
         }
         lines.is_wanted = true;

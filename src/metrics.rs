@@ -9,8 +9,8 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// What [`Metrics::render`] writes.
@@ -33,7 +33,8 @@ pub struct Metrics {
     pub jobs_per_commit: Histogram,
     pub holds_released: IntCounter,
     pub rate_limited: IntCounter,
-    pub recycles: IntCounter,
+    pub restarts: IntCounter,
+    pub open_connections: IntGauge,
     /// Seconds since the Unix epoch; 0 before the first run.
     pub reaper_last_run: Gauge,
 }
@@ -44,7 +45,7 @@ impl Metrics {
         let counter = |name: &str, help: &str| kept(&registry, IntCounter::new(name, help)?);
         let latency = HistogramOpts::new(
             "http_request_duration_seconds",
-            "From taking a request to having its answer, its commit included.",
+            "From having read a request to having its response, its commit included.",
         );
         let jobs = HistogramOpts::new("commit_jobs", "Jobs that shared one commit.");
         Ok(Metrics {
@@ -73,9 +74,13 @@ impl Metrics {
                 "Expired holds whose spot was put back on sale, by a buyer or the sweep.",
             )?,
             rate_limited: counter("rate_limited_total", "Requests refused by the rate limit.")?,
-            recycles: counter(
-                "recycles_total",
-                "How often a server before this one had to be replaced.",
+            restarts: counter(
+                "restarts_total",
+                "How often the keeper has had to start another server before this one.",
+            )?,
+            open_connections: kept(
+                &registry,
+                IntGauge::new("open_connections", "Connections that are open.")?,
             )?,
             reaper_last_run: kept(
                 &registry,
@@ -152,7 +157,7 @@ pub struct RouteCounters {
 const METHODS: [&str; 6] = ["GET", "POST", "PATCH", "HEAD", "OPTIONS", "other"];
 /// The last stands for every other.
 const STATUSES: [u16; 19] = [
-    200, 201, 204, 400, 401, 403, 404, 405, 409, 410, 411, 413, 415, 417, 422, 429, 500, 503, 0,
+    200, 201, 204, 400, 401, 403, 404, 405, 409, 410, 413, 415, 417, 422, 429, 500, 503, 505, 0,
 ];
 
 impl RouteCounters {

@@ -5,31 +5,37 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, bounded, select};
 
+use crate::api;
 use crate::config::Config;
 use crate::hooks::Hooks;
-use crate::http::{Address, Intake, Listening, STREAMS_MAX, Settings};
 use crate::keeper;
 use crate::logging;
 use crate::metrics::METRICS;
-use crate::process::{self, Usage};
+use crate::process;
 use crate::reaper::Reaper;
 use crate::signals;
-use crate::store::{Db, Durable, OpenError};
+use crate::store::{CommitQueue, Db, Durable, OpenError};
+use crate::transport::{Address, FDS_OF_A_CONNECTION, Listening, Transport};
 use crate::verify::verify;
+use crate::worker::{Dispatcher, Workers};
 
 /// A stop takes 5 seconds at most, the end of the process included.
 const STOP_WITHIN: Duration = Duration::from_millis(4_800);
-/// Below what the system allows: to accept when none is left ends tiny_http's intake.
-const DESCRIPTORS_SPARE: u64 = 32;
 /// Clients wait for the next server meanwhile.
 const TAKE_OVER_WITHIN: Duration = Duration::from_millis(2_000);
 /// For the connection that does all the writing: every sale touches a page of the index of
 /// addresses that no sale before it has touched lately.
 const WRITER_CACHE_KIB: u32 = 24 * 1_024;
-/// A whole list is read once from front to back; what has been read is not needed again.
-const STREAM_CACHE_KIB: u32 = 128;
+/// Lists that are sent in pieces take turns at so many connections.
+const EXPORT_READERS: usize = 2;
+/// Such a list is read once from front to back; what has been read is not needed again.
+const EXPORT_CACHE_KIB: u32 = 128;
+/// More are not open by default: each takes a thread.
+const CONNECTIONS_MAX_DEFAULT: usize = 4_096;
+/// Beside the connections', of which each has three: the database's, the log's, the listener's.
+const DESCRIPTORS_SPARE: u64 = 64;
 
 /// Why the server could not start, for the person who typed the command.
 #[derive(Debug, thiserror::Error)]
@@ -58,51 +64,68 @@ pub enum End {
 /// Errors, in this order: `Database` (the file is untouched), `Signals`, `Threads`.
 pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     logging::start(config.log_level);
-    METRICS.recycles.inc_by(config.predecessors());
+    METRICS.restarts.inc_by(config.predecessors());
     let (stop_by_signal, stops) = signals::stop_requests();
     if config.kept.is_some() {
-        keeper::obey(stop_by_signal.clone());
+        keeper::obey(stop_by_signal.clone())?;
     }
-    let limits = limits(config)?;
+    let connections_max = connections_max(config)?;
     let hooks = Hooks(config.test_hooks.clone());
     let clock = hooks.clock();
     // The first to open makes the file and its schema.
     let writer = open_with_cache(config, WRITER_CACHE_KIB)?;
     writer.empty_wal().map_err(|e| cannot_open(config, e))?;
     let sound = !config.verify_on_start || is_sound(config)?;
-    let durable = Durable::new(&config.db, &writer, config.durability.into(), hooks.clone())?;
-    let streams = (0..STREAMS_MAX).map(|_| open_with_cache(config, STREAM_CACHE_KIB));
-    let readers = streams.chain((0..config.workers()).map(|_| open(config)));
+    let durable = Durable::new(&config.db, &writer, config.durability.into(), hooks.clone())
+        .map_err(|e| cannot_open(config, OpenError::Inaccessible(e.to_string())))?;
+    let exports = (0..EXPORT_READERS).map(|_| open_with_cache(config, EXPORT_CACHE_KIB));
+    let exports = exports.collect::<Result<_, _>>()?;
+    let readers = (0..config.workers()).map(|_| open(config));
     let readers = readers.collect::<Result<_, _>>()?;
     let housekeeper = open(config)?;
-    signals::catch(stop_by_signal)?;
-    let reaper_runs = Arc::new(AtomicBool::new(false));
-    let intake = Intake::start(
-        listening,
-        settings(config, sound, limits, hooks),
-        clock.clone(),
+    signals::catch(move || {
+        let _ = stop_by_signal.try_send(());
+    })?;
+
+    let (retire, retires) = bounded(1);
+    let commits = Arc::new(CommitQueue::new(
         writer,
         durable,
-        readers,
+        config.commit_queue,
+        config.commit_batch,
+        clock.clone(),
+        retire,
+    ));
+    let reaper_runs = Arc::new(AtomicBool::new(false));
+    let state = Arc::new(api::State::new(
+        settings(config, sound, &hooks),
+        clock.clone(),
+        commits.clone(),
+        exports,
         reaper_runs.clone(),
-    )?;
+    ));
+    let (workers, dispatcher) = Workers::start(readers, &state)?;
+    let dispatcher = Arc::new(dispatcher);
     let reaper = Reaper::start(
         housekeeper,
-        intake.commits(),
+        commits.clone(),
         clock,
         config.sweep,
         reaper_runs,
     )?;
+    let proxies = config.trusted_proxy.clone();
+    let is_proxy = move |address| proxies.iter().any(|block| block.contains(&address));
+    let transport = Transport::start(listening, connections_max, is_proxy, dispatcher.clone())?;
     announce(config);
 
-    let end = wait_for_end(&stops, intake.retires());
+    let end = wait_for_end(&stops, &retires);
     let within = match end {
         End::TakeOver => TAKE_OVER_WITHIN,
         _ => STOP_WITHIN,
     };
     let deadline = Instant::now() + within;
     exit_at(deadline, end);
-    let done = stop(intake, reaper, deadline);
+    let done = stop(transport, dispatcher, workers, reaper, &commits, deadline);
     log::info!("stopped");
     log::logger().flush();
     Ok(match (end, done) {
@@ -111,18 +134,23 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     })
 }
 
-fn settings(config: &Config, sound: bool, limits: Usage, hooks: Hooks) -> Settings {
-    Settings {
+fn settings(config: &Config, sound: bool, hooks: &Hooks) -> api::Settings {
+    api::Settings {
         auth: config.auth.into(),
         rate_limit: config.rate_limit.0,
         trusted_proxies: config.trusted_proxy.clone(),
         hold_ms_default: config.hold.as_millis() as i64,
-        queue_jobs_max: config.commit_queue,
-        batch_jobs_max: config.commit_batch,
         sound,
-        limits,
-        hooks,
+        test_hooks: hooks.are_given(),
     }
+}
+
+/// Below what the system allows: tiny_http panics if it gets the last descriptor but one.
+fn connections_max(config: &Config) -> io::Result<usize> {
+    let descriptors = process::raise_descriptor_limit()?;
+    let possible = descriptors.saturating_sub(DESCRIPTORS_SPARE) as usize / FDS_OF_A_CONNECTION;
+    let wanted = config.connections_max.unwrap_or(CONNECTIONS_MAX_DEFAULT);
+    Ok(wanted.min(possible.max(1)))
 }
 
 /// An unsound file is served all the same, but not as ready: whoever runs the server decides.
@@ -134,21 +162,6 @@ fn is_sound(config: &Config) -> Result<bool, StartError> {
         Some(first) => log::error!(violations = violations; "the database is not sound: {first}"),
     }
     Ok(report.ok)
-}
-
-fn limits(config: &Config) -> io::Result<Usage> {
-    let descriptors = process::raise_descriptor_limit()?;
-    if let Err(e) = Usage::now() {
-        log::warn!("the limits of memory, threads and descriptors are not watched: {e}");
-    }
-    let limits = Usage {
-        memory_mib: config.memory_mib_max as u64,
-        threads: config.threads_max as u64,
-        descriptors: config
-            .descriptors_max
-            .map_or(descriptors.saturating_sub(DESCRIPTORS_SPARE), |n| n as u64),
-    };
-    Ok(limits)
 }
 
 fn open_with_cache(config: &Config, kib: u32) -> Result<Db, StartError> {
@@ -214,14 +227,25 @@ fn exit_at(deadline: Instant, end: End) {
 }
 
 /// False if something was left behind at the deadline.
-fn stop(mut intake: Intake, reaper: Reaper, deadline: Instant) -> bool {
-    if !intake.stop(deadline) {
+fn stop(
+    transport: Transport,
+    dispatcher: Arc<Dispatcher>,
+    workers: Workers,
+    reaper: Reaper,
+    commits: &CommitQueue,
+    deadline: Instant,
+) -> bool {
+    dispatcher.stop();
+    if !transport.stop(deadline) {
         log::error!("requests were left unanswered");
         return false;
     }
+    // The last one who can send them requests.
+    drop(dispatcher);
+    workers.join();
     reaper.stop();
     // The last connection to close would do it too, but not say so.
-    if let Err(e) = intake.commits().close() {
+    if let Err(e) = commits.close() {
         log::warn!("the WAL was not checkpointed: {e}");
     }
     true

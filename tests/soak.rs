@@ -8,7 +8,6 @@
 
 mod support;
 
-use lastseat::process::Usage;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant};
 use support::crowd::Crowd;
 use support::hostile::{Case, cases};
 use support::random::Random;
-use support::{Client, PATIENCE, Server, fresh_source, signal, verify, wait_until};
+use support::{Client, PATIENCE, Server, Usage, fresh_source, signal, verify, wait_until};
 
 const BUYERS: usize = 8;
 const SPOTS: u32 = 200;
@@ -30,14 +29,8 @@ const HOSTILE_FOR: Duration = Duration::from_millis(500);
 const ROWS: u32 = 12;
 /// The keys that are asked for again, of the newest sales.
 const KEYS_ASKED: usize = 500;
-/// Beyond these the keeper replaces the server.
+/// What a server may take of the machine at any time.
 const LIMITS: Usage = Usage {
-    memory_mib: 160,
-    threads: 300,
-    descriptors: 600,
-};
-/// What may be taken before the server notices.
-const SLACK: Usage = Usage {
     memory_mib: 240,
     threads: 450,
     descriptors: 900,
@@ -53,9 +46,6 @@ fn main() -> ExitCode {
     let server = Server::builder()
         .rate_limit_off()
         .args(["--sweep", "1s", "--log-level", "error"])
-        .args(["--memory-mib-max", &LIMITS.memory_mib.to_string()])
-        .args(["--threads-max", &LIMITS.threads.to_string()])
-        .args(["--descriptors-max", &LIMITS.descriptors.to_string()])
         .start();
     let crowd = Crowd::new(server.addr(), seed);
     let is_over = AtomicBool::new(false);
@@ -257,7 +247,7 @@ fn verdict(server: &Server, crowd: &Crowd, watch: &Watch) -> Result<(), String> 
     if report["ok"] != true {
         return Err("the file is not sound".into());
     }
-    if let Some(what) = watch.peak.beyond(&SLACK) {
+    if let Some(what) = watch.peak.beyond(&LIMITS) {
         return Err(format!("the server took {what}"));
     }
     let (first, last) = (&watch.keeper_first, &watch.keeper_last);

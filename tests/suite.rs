@@ -18,13 +18,16 @@ mod suite {
     mod front;
     mod fuzz;
     mod group_commit;
+    mod held_up;
     mod hostile;
     mod keeper;
+    mod one_connection;
     mod overload;
     mod panics;
-    mod pulse;
     mod read_only;
     mod restart;
+    mod scarce;
+    mod signals;
     mod stop;
     mod wal_faults;
 
@@ -33,6 +36,7 @@ mod suite {
     mod attendees_csv;
     mod bodies;
     mod check_in;
+    mod chunks;
     mod contract_support;
     mod event_cancel;
     mod event_change;
@@ -46,6 +50,7 @@ mod suite {
     mod keys;
     mod limiter;
     mod openapi;
+    mod ordinary_clients;
     mod precedence;
     mod problems;
     mod register;
@@ -68,7 +73,6 @@ mod suite {
     mod start_failures;
     mod static_file;
     mod unix_socket;
-    mod usher;
     mod verify;
     mod verify_tampering;
 

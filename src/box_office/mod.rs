@@ -18,7 +18,7 @@ pub use events::{
 pub use holds::{events_with_expired_holds, release_expired_holds};
 pub use keys::{add_key, find_key_holder, list_keys, owns_event, owns_ticket, revoke_key};
 pub use once::Done;
-pub use register::{Registration, foresee, register};
+pub use register::{Registration, check_can_register, register};
 pub use tickets::{
     TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, list_tickets, show_ticket,
 };

@@ -74,7 +74,7 @@ pub fn register(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<Done<Ti
 
 /// Refuses on a snapshot what a transaction would refuse. Not even a replay is answered from a
 /// snapshot: what it shows may not be on disk yet. Errors as [`register`].
-pub fn foresee(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<(), Error> {
+pub fn check_can_register(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<(), Error> {
     decide(tx, now, asked).map(drop)
 }
 

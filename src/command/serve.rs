@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use super::Failure;
 use crate::config::Config;
-use crate::http::{Address, Listening};
 use crate::keeper;
 use crate::server::{self, End};
+use crate::transport::{Address, Listening};
 
 pub fn run(config: &Config) -> Result<ExitCode, Failure> {
     let mut config = config.clone();

@@ -10,7 +10,6 @@
 //! baton is there for fairness and speed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
@@ -40,9 +39,6 @@ pub struct CommitQueue {
     batch_jobs_max: usize,
     durable: Durable,
     clock: Clock,
-    /// Makes some other thread call [`CommitQueue::lead`] soon.
-    wake: Box<dyn Fn() + Send + Sync>,
-    calls: AtomicBool,
     /// Told why another server should take over.
     retire: Sender<String>,
 }
@@ -54,7 +50,6 @@ impl CommitQueue {
         queue_jobs_max: usize,
         batch_jobs_max: usize,
         clock: Clock,
-        wake: Box<dyn Fn() + Send + Sync>,
         retire: Sender<String>,
     ) -> CommitQueue {
         let baton = bounded(1);
@@ -65,8 +60,6 @@ impl CommitQueue {
             batch_jobs_max,
             durable,
             clock,
-            wake,
-            calls: AtomicBool::new(false),
             retire,
         }
     }
@@ -120,14 +113,8 @@ impl CommitQueue {
         self.jobs.1.capacity().unwrap_or(0) as i64
     }
 
-    /// Whether somebody was to be woken since the last call of [`CommitQueue::lead`].
-    pub fn calls(&self) -> bool {
-        self.calls.load(Ordering::SeqCst)
-    }
-
     /// Commits what is queued, unless somebody else is at it.
     pub fn lead(&self) {
-        self.calls.swap(false, Ordering::SeqCst);
         while !self.jobs.1.is_empty() {
             let Ok(writer) = self.baton.1.try_recv() else {
                 return;
@@ -184,7 +171,11 @@ impl CommitQueue {
             .recv()
             .map_err(|e| Error::Internal(e.to_string()))?;
         let baton = self.hold(writer);
-        f(baton.writer())
+        let result = f(baton.writer());
+        drop(baton);
+        // Whoever has queued a job meanwhile found the baton taken, and went away.
+        self.lead();
+        result
     }
 
     fn hold(&self, writer: Db) -> Baton<'_> {
@@ -213,12 +204,6 @@ impl Drop for Baton<'_> {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
             let _ = self.queue.baton.0.send(writer);
-        }
-        // A job that was queued meanwhile found the baton taken, and its worker went away. This
-        // thread may be held up by the answers it owes, so another must look.
-        if !self.queue.jobs.1.is_empty() {
-            self.queue.calls.store(true, Ordering::SeqCst);
-            (self.queue.wake)();
         }
     }
 }

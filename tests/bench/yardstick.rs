@@ -7,8 +7,6 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use tiny_http as bare_tiny_http;
-
 use super::load::{self, Ask, Target};
 use super::process::Ended;
 use super::requests::{fresh_email, registration};

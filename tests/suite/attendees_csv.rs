@@ -5,7 +5,7 @@ use super::contract_support::{
     ORGANIZER, assert_names, assert_problem, fill, frozen, get_ticket, media_type, sell,
     sell_for_good, send, unlimited,
 };
-use crate::support::{Client, PATIENCE, Response, Server, request_text, wait_until};
+use crate::support::{Client, PATIENCE, Response, Server, request_text};
 
 const AS_CSV: [(&str, &str); 2] = [ORGANIZER, ("Accept", "text/csv")];
 const HEADER: &str = "ticket_id,event_id,email,status,created_at,expires_at,confirmed_at,\
@@ -218,7 +218,7 @@ fn to_http_1_0_the_export_ends_with_the_connection() {
 const FAR_TOO_MANY: i64 = 150_000;
 
 #[test]
-fn slow_readers_hold_up_nobody_but_each_other_and_not_for_ever() {
+fn readers_who_stop_reading_hold_up_nobody() {
     let server = Server::builder()
         .rate_limit_off()
         .args(["--workers", "1"])
@@ -233,16 +233,11 @@ fn slow_readers_hold_up_nobody_but_each_other_and_not_for_ever() {
         assert_eq!(client.read_head().status, 200);
         client
     };
-    let slow: Vec<Client> = (0..4).map(ask).collect();
-    let refused = export(&server, event);
-    assert_problem(&refused, 503, "overloaded");
-    assert!(refused.header("Retry-After").is_some());
-    // Everybody else is served, by the only worker.
+    let slow: Vec<Client> = (0..20).map(ask).collect();
+    // Everybody else is served, by the only worker, and an export to whoever reads it too.
     sell(&server, event, "ada@example.com");
     assert_eq!(server.event(event)["total_spots"], 1_000_000);
-    // Whoever takes nothing is cut off, and the next is served.
-    let served = || export(&server, event).status == 200;
-    assert!(wait_until(PATIENCE, served), "the slow readers hold on");
+    export(&server, event).expect_status(200);
     drop(slow);
 }
 

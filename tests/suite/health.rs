@@ -26,7 +26,7 @@ fn readyz_says_ready_after_a_real_commit() {
 
 #[test]
 fn readyz_says_why_when_no_commit_can_be_made() {
-    let (_clock, server) = frozen(&[]);
+    let (clock, server) = frozen(&[]);
     let other_program = server.db();
     other_program.execute_batch("BEGIN IMMEDIATE").unwrap();
     let response = send(&server, "GET", "/readyz", &[], None);
@@ -35,6 +35,9 @@ fn readyz_says_why_when_no_commit_can_be_made() {
     assert!(retry_after.parse::<u32>().unwrap() >= 1);
     send(&server, "GET", "/healthz", &[], None).expect_status(200);
     other_program.execute_batch("ROLLBACK").unwrap();
+    // The answer holds for a second.
+    assert_eq!(send(&server, "GET", "/readyz", &[], None).status, 503);
+    clock.advance(1_000);
     send(&server, "GET", "/readyz", &[], None).expect_status(200);
 }
 

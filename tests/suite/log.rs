@@ -116,6 +116,43 @@ fn no_line_tells_an_address_a_key_or_a_ticket() {
     }
 }
 
+/// Otherwise whoever mistypes an address writes a ticket's id into the log, or whatever else.
+#[test]
+fn an_unknown_path_is_logged_by_its_first_segment_if_that_is_known() {
+    let server = Server::start(&["--rate-limit", "off"]);
+    let logged = |id: &str, path: &str| {
+        assert_eq!(ask(&server, id, "GET", path), 404, "{path}");
+        let line = line_of(&server, id);
+        assert!(!line.to_string().contains("typed"), "{line}");
+        assert!(!line.to_string().contains(NO_TICKET), "{line}");
+        line["path"].as_str().expect("a path").to_owned()
+    };
+    for (n, (path, first)) in [
+        (format!("/tickets/{NO_TICKET}/typed"), "/tickets"),
+        (format!("/tickets/{NO_TICKET}/confirm/typed"), "/tickets"),
+        ("/tickets/typed/confirm/again".to_owned(), "/tickets"),
+        (format!("/events/1/tickets/{NO_TICKET}"), "/events"),
+        ("/events/typed/register/twice".to_owned(), "/events"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = logged(&format!("known-{n}"), &path);
+        assert!(path.starts_with(first), "{path}");
+    }
+    let paths = [
+        "/typed/abc",
+        "/typed",
+        "/ticketstyped",
+        "//tickets/typed",
+        "/typed/tickets",
+    ];
+    for (n, path) in paths.into_iter().enumerate() {
+        let logged = logged(&format!("unknown-{n}"), path);
+        assert_eq!(logged, "-", "{path}");
+    }
+}
+
 #[test]
 fn what_a_client_writes_cannot_forge_a_line() {
     let server = Server::start(&[]);

@@ -160,7 +160,7 @@ fn commits_and_the_jobs_in_them_are_counted() {
     assert_eq!(samples["lastseat_commit_queue_jobs_max"], 4096.0);
     assert!(samples["lastseat_wal_bytes"] > 0.0);
     assert!(samples["lastseat_open_connections"] >= 1.0);
-    assert_eq!(samples["lastseat_recycles_total"], 0.0);
+    assert_eq!(samples["lastseat_restarts_total"], 0.0);
 }
 
 #[test]
@@ -263,12 +263,12 @@ fn only_the_newest_events_on_sale_have_gauges() {
 #[test]
 fn a_server_that_was_replaced_is_counted() {
     let server = Server::builder().rate_limit_off().start();
-    let before = scrape(&server)["lastseat_recycles_total"];
+    let before = scrape(&server)["lastseat_restarts_total"];
     signal(server.server_pid(), "KILL");
     let replaced = || {
         Client::try_connect(server.addr(), None)
             .and_then(|mut client| client.try_request("GET", "/metrics", &[], None))
-            .is_ok_and(|response| parse(&response.body)["lastseat_recycles_total"] == before + 1.0)
+            .is_ok_and(|response| parse(&response.body)["lastseat_restarts_total"] == before + 1.0)
     };
     assert!(wait_until(PATIENCE, replaced));
 }

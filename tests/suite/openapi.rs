@@ -47,7 +47,7 @@ fn operations(document: &Value) -> Vec<(String, String, &Value)> {
 
 /// Every problem, as the source lists them.
 fn codes() -> BTreeSet<String> {
-    let source = include_str!("../../src/http/problem.rs");
+    let source = include_str!("../../src/message/problem.rs");
     let (_, list) = source.split_once("\ncodes! {").expect("the list of codes");
     let (list, _) = list.split_once("\n}").expect("its end");
     let names = list

@@ -78,7 +78,7 @@ fn every_answer_has_an_id_of_its_own() {
             &server,
             "POST",
             "/events",
-            &[("Transfer-Encoding", "chunked")],
+            &[("Transfer-Encoding", "gzip")],
             None,
         ),
     ];

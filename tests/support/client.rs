@@ -79,17 +79,26 @@ impl Response {
 
 trait Wire: Read + Write + Send {
     fn shut_writing(&self) -> io::Result<()>;
+    fn wait_at_most(&self, time: Duration) -> io::Result<()>;
 }
 
 impl Wire for TcpStream {
     fn shut_writing(&self) -> io::Result<()> {
         self.shutdown(std::net::Shutdown::Write)
     }
+
+    fn wait_at_most(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time))
+    }
 }
 
 impl Wire for UnixStream {
     fn shut_writing(&self) -> io::Result<()> {
         self.shutdown(std::net::Shutdown::Write)
+    }
+
+    fn wait_at_most(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time))
     }
 }
 
@@ -184,6 +193,12 @@ impl Client {
     /// Says that nothing more will be sent, and stays to read.
     pub fn finish_sending(&mut self) {
         self.wire.get_ref().shut_writing().expect("half-closes");
+    }
+
+    /// For what may never come.
+    pub fn wait_at_most(&mut self, time: Duration) {
+        let set = self.wire.get_ref().wait_at_most(time);
+        set.expect("sets the time");
     }
 
     /// The next answer on the wire, to anything but a HEAD.

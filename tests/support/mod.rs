@@ -16,7 +16,9 @@ mod processes;
 pub mod random;
 pub mod sale;
 mod server;
+pub mod slow_clients;
 pub mod stampede;
+mod usage;
 mod verify;
 
 pub use client::{Client, Response, fresh_source, request_text};
@@ -24,6 +26,7 @@ pub use clock::FrozenClock;
 pub use invariants::{assert_invariants, check_invariants};
 pub use processes::{is_alive, signal};
 pub use server::{Server, ServerBuilder, StartFailure};
+pub use usage::Usage;
 pub use verify::{assert_sound, verify};
 
 use std::time::{Duration, Instant};

@@ -41,7 +41,10 @@ impl Demo {
             move |e: std::io::Error| Failure::Failed(format!("{what}: {e}"))
         };
         let (stop, stops) = signals::stop_requests();
-        signals::catch(stop).map_err(|e| Failure::Failed(e.to_string()))?;
+        signals::catch(move || {
+            let _ = stop.try_send(());
+        })
+        .map_err(|e| Failure::Failed(e.to_string()))?;
         let mut stage = Stage::set().map_err(failed("cannot start a server"))?;
         let sale = Sale::open(stage.address, self.spots, self.people);
         let sale = Arc::new(sale.map_err(failed("cannot put the event on sale"))?);

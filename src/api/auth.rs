@@ -1,0 +1,139 @@
+//! Who asks: the role that `X-Role` asserts, or the one that a key proves.
+
+use serde_json::json;
+
+use super::endpoint::Reach;
+use super::state::Context;
+use crate::box_office;
+use crate::error::Error;
+use crate::message::{Code, Field, Headers, Problem};
+use crate::model::{ApiKey, KeyHolder, Role, TicketId};
+
+/// Where a request's role comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// The header `X-Role`, which is believed.
+    Role,
+    /// A key in `Authorization: Bearer` (RFC 6750, 2.1).
+    Key,
+}
+
+/// Who asks, once it is known that they may.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Caller {
+    /// Set for an organizer with a key, who reaches nothing but the events made with it.
+    pub organizer_key: Option<i64>,
+}
+
+/// `required` None: anyone may, also without a key. A key that is sent is looked at all the same.
+///
+/// Errors, in this order: `unauthorized`, `forbidden`.
+pub fn authorize(
+    context: &Context,
+    headers: &Headers,
+    required: Option<Role>,
+) -> Result<Caller, Problem> {
+    match context.state.settings.auth {
+        Auth::Role => by_header(headers, required),
+        Auth::Key => by_key(context, headers, required),
+    }
+}
+
+fn by_header(headers: &Headers, required: Option<Role>) -> Result<Caller, Problem> {
+    let Some(required) = required else {
+        return Ok(Caller::default());
+    };
+    let role = match headers.one("X-Role") {
+        Field::Once(name) => Role::parse(name),
+        _ => None,
+    };
+    match role {
+        Some(role) if role.may_act_as(required) => Ok(Caller::default()),
+        _ => Err(forbidden(
+            required,
+            format!("this takes the header X-Role: {required}"),
+        )),
+    }
+}
+
+fn by_key(context: &Context, headers: &Headers, required: Option<Role>) -> Result<Caller, Problem> {
+    let holder = match headers.one("Authorization") {
+        Field::Absent => None,
+        Field::Once(credentials) => Some(recognise(context, credentials)?),
+        Field::Repeated => return Err(unauthorized("send one Authorization header")),
+    };
+    match (holder, required) {
+        (None, Some(_)) => Err(unauthorized(
+            "this takes a key: Authorization: Bearer <key>",
+        )),
+        (Some(holder), Some(required)) if !holder.role.may_act_as(required) => Err(forbidden(
+            required,
+            format!("this takes a key with the role {required}"),
+        )),
+        (holder, _) => Ok(Caller {
+            organizer_key: holder
+                .filter(|h| h.role == Role::Organizer)
+                .map(|h| h.key_id),
+        }),
+    }
+}
+
+fn recognise(context: &Context, credentials: &str) -> Result<KeyHolder, Problem> {
+    // RFC 9110, 11.1: the scheme's name has no case.
+    let bearer = credentials
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
+    let key = bearer.and_then(|(_, key)| ApiKey::parse(key.trim()));
+    let holder = match key {
+        Some(key) => context
+            .db
+            .read(|tx| box_office::find_key_holder(tx, &key))?,
+        None => None,
+    };
+    holder.ok_or_else(|| unauthorized("the key is unknown or revoked"))
+}
+
+/// Whether the thing in the path is within the caller's reach. What is not, is not there.
+///
+/// Errors: `event_not_found`, `ticket_not_found`.
+pub fn check_reach(
+    context: &Context,
+    caller: Caller,
+    reach: Reach,
+    id: &str,
+) -> Result<(), Problem> {
+    let Some(key_id) = caller.organizer_key else {
+        return Ok(());
+    };
+    let (owns, missing) = match reach {
+        Reach::Everything => return Ok(()),
+        Reach::OwnEvents => {
+            let event_id = id.parse().unwrap_or(0);
+            let owns = context
+                .db
+                .read(|tx| box_office::owns_event(tx, key_id, event_id))?;
+            (owns, Error::EventNotFound)
+        }
+        Reach::TicketsOfOwnEvents => {
+            let owns = match TicketId::parse(id) {
+                Some(id) => context
+                    .db
+                    .read(|tx| box_office::owns_ticket(tx, key_id, &id))?,
+                None => false,
+            };
+            (owns, Error::TicketNotFound)
+        }
+    };
+    match owns {
+        true => Ok(()),
+        false => Err(missing.into()),
+    }
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(Code::Unauthorized, detail).header("WWW-Authenticate", "Bearer")
+}
+
+fn forbidden(required: Role, detail: String) -> Problem {
+    Problem::new(Code::Forbidden, detail).member("required_role", json!(required))
+}

@@ -1,0 +1,118 @@
+//! An event's tickets as CSV (RFC 4180), for a spreadsheet.
+
+use std::borrow::Cow;
+
+use csv::{Terminator, WriterBuilder};
+
+use super::Handled;
+use crate::api::endpoint::Outcome;
+use crate::api::state::Context;
+use crate::box_office::{self, TicketFilter};
+use crate::error::Error;
+use crate::message::{Body, CSV, Response};
+use crate::model::{Ticket, Timestamp};
+use crate::store::Db;
+
+/// So many are read and sent at a time.
+const TICKETS_PER_PIECE: usize = 500;
+
+const COLUMNS: [&str; 10] = [
+    "ticket_id",
+    "event_id",
+    "email",
+    "status",
+    "created_at",
+    "expires_at",
+    "confirmed_at",
+    "cancelled_at",
+    "cancel_reason",
+    "checked_in_at",
+];
+
+/// Each ticket that was there at the beginning is in it once, as it was when its piece was read. No
+/// connection and no snapshot is held while a piece is being sent, however slowly it is taken.
+pub fn export(context: &Context, filter: TicketFilter) -> Handled {
+    let event_id = filter.event_id;
+    let file = format!("attachment; filename=\"event-{event_id}-tickets.csv\"");
+    let mut response = Response::new(200, CSV, Vec::new())
+        .header("Content-Disposition", &file)
+        .header("Vary", "Accept");
+    let state = context.state.clone();
+    let first = read_piece(context.db, state.clock.now(), filter, None)?;
+    let mut after = first.last;
+    let more = move || {
+        let now = state.clock.now();
+        let piece = state.read_for_export(|db| read_piece(db, now, filter, Some(after)));
+        let piece = piece.map_err(std::io::Error::other)?;
+        after = piece.last;
+        Ok(piece.csv)
+    };
+    response.body = Body::InPieces(first.csv, Box::new(more));
+    Ok(Outcome::Respond(response))
+}
+
+struct Piece {
+    csv: Vec<u8>,
+    /// The position of the last ticket in it.
+    last: i64,
+}
+
+/// `after` None: the first, with the names of the columns.
+fn read_piece(
+    db: &Db,
+    now: Timestamp,
+    filter: TicketFilter,
+    after: Option<i64>,
+) -> Result<Piece, Error> {
+    let from = after.unwrap_or(0);
+    let tickets =
+        db.read(|tx| box_office::list_tickets(tx, now, filter, from, TICKETS_PER_PIECE))?;
+    let csv = piece(after.is_none(), tickets.iter().map(|(_, ticket)| ticket));
+    Ok(Piece {
+        csv: csv.map_err(|e| Error::Internal(e.to_string()))?,
+        last: tickets.last().map_or(from, |(position, _)| *position),
+    })
+}
+
+fn piece<'t>(first: bool, tickets: impl Iterator<Item = &'t Ticket>) -> csv::Result<Vec<u8>> {
+    let mut csv = WriterBuilder::new()
+        .terminator(Terminator::CRLF)
+        .from_writer(Vec::new());
+    if first {
+        csv.write_record(COLUMNS)?;
+    }
+    for ticket in tickets {
+        let row = row(ticket);
+        csv.write_record(row.iter().map(|cell| harmless(cell).into_owned()))?;
+    }
+    csv.into_inner().map_err(|e| e.into_error().into())
+}
+
+/// In the order of `COLUMNS`.
+fn row(ticket: &Ticket) -> [String; 10] {
+    let time = |t: Option<crate::model::Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
+    [
+        ticket.ticket_id.as_str().to_owned(),
+        ticket.event_id.to_string(),
+        ticket.email.clone(),
+        ticket.status.as_str().to_owned(),
+        ticket.created_at.to_string(),
+        time(ticket.expires_at),
+        time(ticket.confirmed_at),
+        time(ticket.cancelled_at),
+        ticket
+            .cancel_reason
+            .map(|r| r.as_str().to_owned())
+            .unwrap_or_default(),
+        time(ticket.checked_in_at),
+    ]
+}
+
+/// A spreadsheet takes a cell that begins like this for a formula, and an address is what a stranger
+/// has typed. An apostrophe in front makes it text.
+fn harmless(cell: &str) -> Cow<'_, str> {
+    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{cell}").into(),
+        false => cell.into(),
+    }
+}

@@ -1,0 +1,104 @@
+//! Events: put on sale, shown, listed, changed, cancelled.
+
+use super::{Handled, commit, event_id, idempotency_key, mark_replay};
+use crate::api::body::{Members, invalid, required};
+use crate::api::endpoint::{Call, Outcome};
+use crate::api::pagination::Page;
+use crate::api::state::Context;
+use crate::box_office::{self, Done};
+use crate::error::Error;
+use crate::message::{Problem, Response};
+use crate::model::{
+    Event, EventChange, EventName, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent, SPOTS_MAX,
+    is_sales_window,
+};
+
+pub fn create(context: &Context, call: &Call) -> Handled {
+    let mut members = Members::parse(call.request)?;
+    let name = required(name(&mut members)?, "name")?;
+    let total_spots = members.integer("total_spots", 1, SPOTS_MAX)?;
+    let new = NewEvent {
+        name,
+        total_spots: required(total_spots, "total_spots")?,
+        starts_at: members.time("starts_at")?,
+        sales_open_at: members.time("sales_open_at")?,
+        sales_close_at: members.time("sales_close_at")?,
+        hold_seconds: members.integer("hold_seconds", HOLD_SECONDS_MIN, HOLD_SECONDS_MAX)?,
+        owner_key_id: call.caller.organizer_key,
+    };
+    members.none_left()?;
+    if !is_sales_window(new.sales_open_at, new.sales_close_at) {
+        return Err(Error::SalesWindowInvalid.into());
+    }
+    let key = idempotency_key(&call.request.head.headers, None)?;
+    let hold_ms = context.state.settings.hold_ms_default;
+    commit(
+        move |tx, now| box_office::create_event(tx, now, &new, hold_ms, key.as_ref()),
+        created,
+    )
+}
+
+fn created(done: Done<Event>) -> Response {
+    let location = format!("/events/{}", done.value.id);
+    let response = Response::json(201, &done.value).header("Location", &location);
+    mark_replay(response, &done)
+}
+
+pub fn list(context: &Context, call: &Call) -> Handled {
+    let page = Page::parse(call.request.query(), 'e')?;
+    let owner = call.caller.organizer_key;
+    let now = context.state.clock.now();
+    let events = context
+        .db
+        .read(|tx| box_office::list_events(tx, now, owner, page.after, page.rows()))?;
+    Ok(Outcome::Respond(page.response("/events?", &events)))
+}
+
+pub fn show(context: &Context, call: &Call) -> Handled {
+    let id = event_id(context, call)?;
+    let now = context.state.clock.now();
+    let event = context.db.read(|tx| box_office::show_event(tx, now, id))?;
+    Ok(Outcome::Respond(Response::json(200, &event)))
+}
+
+pub fn change(context: &Context, call: &Call) -> Handled {
+    let mut members = Members::parse(call.request)?;
+    let change = EventChange {
+        name: name(&mut members)?,
+        total_spots: members.integer("total_spots", 1, SPOTS_MAX)?,
+        starts_at: members.time_or_null("starts_at")?,
+        sales_open_at: members.time_or_null("sales_open_at")?,
+        sales_close_at: members.time_or_null("sales_close_at")?,
+        hold_seconds: members.integer("hold_seconds", HOLD_SECONDS_MIN, HOLD_SECONDS_MAX)?,
+    };
+    members.none_left()?;
+    let window = (change.sales_open_at, change.sales_close_at);
+    if !is_sales_window(window.0.flatten(), window.1.flatten()) {
+        return Err(Error::SalesWindowInvalid.into());
+    }
+    let key = idempotency_key(&call.request.head.headers, None)?;
+    let id = event_id(context, call)?;
+    commit(
+        move |tx, now| box_office::change_event(tx, now, id, &change, key.as_ref()),
+        shown,
+    )
+}
+
+pub fn cancel(context: &Context, call: &Call) -> Handled {
+    Members::parse_optional(call.request)?.none_left()?;
+    let key = idempotency_key(&call.request.head.headers, None)?;
+    let id = event_id(context, call)?;
+    commit(
+        move |tx, now| box_office::cancel_event(tx, now, id, key.as_ref()),
+        shown,
+    )
+}
+
+fn shown(done: Done<Event>) -> Response {
+    mark_replay(Response::json(200, &done.value), &done)
+}
+
+fn name(members: &mut Members) -> Result<Option<EventName>, Problem> {
+    let name = members.text("name")?.map(|text| EventName::parse(&text));
+    name.transpose().map_err(|why| invalid("name", why))
+}

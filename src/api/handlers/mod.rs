@@ -1,0 +1,119 @@
+//! One function an endpoint: understand the request, call the box office, shape the answer.
+//!
+//! Each refuses in this order: 415 and 400 on the body, 404 for an id that cannot exist, then what
+//! the box office refuses.
+
+mod attendees;
+pub mod events;
+pub mod index;
+pub mod metrics;
+pub mod service;
+pub mod tickets;
+
+use super::auth::check_reach;
+use super::body::invalid;
+use super::endpoint::{Call, Outcome, Work};
+use super::state::Context;
+use crate::box_office::Done;
+use crate::error::Error;
+use crate::message::{Field, Headers, Problem, Response};
+use crate::model::{IdempotencyKey, TicketId, Timestamp};
+use crate::store::Tx;
+
+type Handled = Result<Outcome, Problem>;
+
+/// Has `run` done in a transaction, and answers with what `respond` makes of its result once that
+/// is committed.
+fn commit<T, F>(run: F, respond: fn(T) -> Response) -> Handled
+where
+    T: Send + 'static,
+    F: FnMut(&Tx, Timestamp) -> Result<T, Error> + Send + 'static,
+{
+    Ok(Outcome::Commit(Box::new(Transaction {
+        run,
+        respond,
+        done: None,
+    })))
+}
+
+struct Transaction<T, F> {
+    run: F,
+    respond: fn(T) -> Response,
+    done: Option<Result<T, Error>>,
+}
+
+impl<T: Send, F> Work for Transaction<T, F>
+where
+    F: FnMut(&Tx, Timestamp) -> Result<T, Error> + Send,
+{
+    fn run(&mut self, tx: &Tx, now: Timestamp) -> Result<(), Error> {
+        match (self.run)(tx, now) {
+            Err(failure) if failure.is_failure() => Err(failure),
+            done => {
+                self.done = Some(done);
+                Ok(())
+            }
+        }
+    }
+
+    fn respond(self: Box<Self>) -> Result<Response, Problem> {
+        match self.done {
+            Some(done) => Ok((self.respond)(done?)),
+            None => Err(Error::Internal("committed without having been run".into()).into()),
+        }
+    }
+}
+
+/// `response` is the first one to this key, unless it is `done` for the first time.
+fn mark_replay<T>(response: Response, done: &Done<T>) -> Response {
+    match done.replayed {
+        true => response.header("Idempotent-Replayed", "true"),
+        false => response,
+    }
+}
+
+/// The event that the path names.
+///
+/// Errors: `event_not_found`, also for another organizer's.
+fn event_id(context: &Context, call: &Call) -> Result<i64, Problem> {
+    let digits = call.id.bytes().all(|b| b.is_ascii_digit());
+    let id = call.id.parse().ok().filter(|_| digits);
+    let id = id.ok_or(Error::EventNotFound)?;
+    check_reach(context, call.caller, call.reach, call.id)?;
+    Ok(id)
+}
+
+/// The ticket that the path names.
+///
+/// Errors: `ticket_not_found`, also for one of another organizer's event.
+fn ticket_id(context: &Context, call: &Call) -> Result<TicketId, Problem> {
+    let id = TicketId::parse(call.id).ok_or(Error::TicketNotFound)?;
+    check_reach(context, call.caller, call.reach, call.id)?;
+    Ok(id)
+}
+
+/// The key may come as a header, as a member, or as both if they agree.
+fn idempotency_key(
+    headers: &Headers,
+    member: Option<String>,
+) -> Result<Option<IdempotencyKey>, Problem> {
+    let name = "Idempotency-Key";
+    let header = match headers.one(name) {
+        Field::Absent => None,
+        Field::Once(value) => {
+            Some(IdempotencyKey::parse_header(value).map_err(|why| invalid(name, why))?)
+        }
+        Field::Repeated => return Err(invalid(name, "must be sent once")),
+    };
+    let member = member.map(|m| IdempotencyKey::parse(&m)).transpose();
+    let member = member.map_err(|why| invalid("idempotency_key", why))?;
+    if let (Some(header), Some(member)) = (&header, &member)
+        && header != member
+    {
+        return Err(invalid(
+            "idempotency_key",
+            "differs from the header Idempotency-Key",
+        ));
+    }
+    Ok(header.or(member))
+}

@@ -1,0 +1,171 @@
+//! A connection's socket, beside tiny_http's own handles on it: to look at what has come before it
+//! is read, to send a whole response in one call, and to end it.
+
+use std::io::{self, Read as _};
+use std::net::{IpAddr, Shutdown};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::libc;
+use nix::sys::socket::{MsgFlags, recv};
+use socket2::SockRef;
+
+/// From tcp(7) and <linux/tcp.h>: where `tcpi_bytes_received` stands in `struct tcp_info`, which is
+/// only ever appended to.
+const TCPI_BYTES_RECEIVED_AT: usize = 128;
+
+pub struct Socket {
+    socket: socket2::Socket,
+    cookie: u64,
+    is_tcp: bool,
+    /// When the connection is ended from outside, in milliseconds on the clock below; 0: it is not.
+    ends_at_ms: AtomicU64,
+}
+
+/// Milliseconds since some fixed moment.
+fn now_ms() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_millis() as u64 + 1
+}
+
+impl Socket {
+    /// A handle of its own on the connected socket that has this descriptor, if it is one and
+    /// `is_wanted`, which is given its cookie.
+    pub fn find(fd: RawFd, is_wanted: impl Fn(u64) -> bool) -> Option<Socket> {
+        // SAFETY: the descriptor is only borrowed for the calls below, and the kernel says whether
+        // there is such a one.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let found = SockRef::from(&borrowed);
+        let is_tcp = found.peer_addr().ok()?.as_socket().is_some();
+        let cookie = found.cookie().ok().filter(|cookie| is_wanted(*cookie))?;
+        Some(Socket {
+            socket: found.try_clone().ok()?,
+            cookie,
+            is_tcp,
+            ends_at_ms: AtomicU64::new(0),
+        })
+    }
+
+    /// Tells the socket from every other that there ever is (SO_COOKIE).
+    pub fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    pub fn is_tcp(&self) -> bool {
+        self.is_tcp
+    }
+
+    pub fn peer(&self) -> Option<IpAddr> {
+        let address = self.socket.peer_addr().ok()?.as_socket()?;
+        Some(address.ip())
+    }
+
+    /// Copies what has come and was not read into `buffer`; returns how much that is. With
+    /// `MSG_WAITALL` it waits, for as long as the read timeout says, until `buffer` is full; with
+    /// `MSG_DONTWAIT` not at all; with neither until there is something.
+    pub fn look(&self, buffer: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
+        Ok(recv(
+            self.socket.as_raw_fd(),
+            buffer,
+            MsgFlags::MSG_PEEK | flags,
+        )?)
+    }
+
+    /// Does `f`, which waits for the client. If that takes longer than `patience` in all, the
+    /// connection is ended (a read timeout would count for each byte).
+    pub fn within<T>(&self, patience: Duration, f: impl FnOnce() -> T) -> T {
+        let ends_at_ms = now_ms() + patience.as_millis() as u64;
+        self.ends_at_ms.store(ends_at_ms, Ordering::Relaxed);
+        let result = f();
+        self.ends_at_ms.store(0, Ordering::Relaxed);
+        result
+    }
+
+    /// To be called now and then.
+    pub fn end_if_overdue(&self) {
+        let ends_at_ms = self.ends_at_ms.load(Ordering::Relaxed);
+        if ends_at_ms != 0 && now_ms() >= ends_at_ms {
+            self.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// How many bytes have been read from a TCP connection, by anybody.
+    pub fn bytes_read(&self) -> Option<u64> {
+        let received = self.bytes_received()?;
+        Some(received - self.bytes_waiting()?)
+    }
+
+    /// How many bytes have come over a TCP connection.
+    pub fn bytes_received(&self) -> Option<u64> {
+        let mut info = [0_u8; TCPI_BYTES_RECEIVED_AT + 8];
+        let mut length = info.len() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes, which `info` has.
+        let result = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                info.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        if result != 0 || (length as usize) < info.len() {
+            return None;
+        }
+        let bytes = info[TCPI_BYTES_RECEIVED_AT..].try_into().ok()?;
+        Some(u64::from_ne_bytes(bytes))
+    }
+
+    fn bytes_waiting(&self) -> Option<u64> {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the kernel writes one int.
+        let result =
+            unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+        (result == 0).then_some(bytes as u64)
+    }
+
+    /// Whether the client has finished sending.
+    pub fn is_finished(&self) -> bool {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut fds = [PollFd::new(
+            self.socket.as_fd(),
+            PollFlags::from_bits_retain(libc::POLLRDHUP),
+        )];
+        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Sends all of it, or says that the client has not taken it within the write timeout: one call,
+    /// because the timeout counts for each.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        loop {
+            match self.socket.send(bytes) {
+                Ok(sent) if sent == bytes.len() => return Ok(()),
+                Ok(_) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Reads and throws away what still comes, so that the client gets to read the response before
+    /// the connection is reset: until the client has finished, or for so long, or so much.
+    pub fn read_away(&self, patience: Duration, bytes_max: usize) {
+        self.shutdown(Shutdown::Write);
+        let mut left = bytes_max;
+        let mut buffer = [0; 4 * 1024];
+        self.within(patience, || {
+            while left > 0 {
+                match (&self.socket).read(&mut buffer) {
+                    Ok(0) | Err(_) => return,
+                    Ok(bytes) => left = left.saturating_sub(bytes),
+                }
+            }
+        });
+    }
+
+    pub fn shutdown(&self, how: Shutdown) {
+        let _ = self.socket.shutdown(how);
+    }
+}
