@@ -1,1 +1,3 @@
-UPDATE events SET status = 'cancelled' WHERE id = :id AND status = 'on_sale';
+UPDATE events
+SET status = 'cancelled', available_spots = available_spots + :spots, changes = changes + :changes
+WHERE id = :id AND status = 'on_sale';

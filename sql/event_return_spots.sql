@@ -1,1 +1,2 @@
-UPDATE events SET available_spots = available_spots + :spots WHERE id = :id;
+-- For so many ledger rows.
+UPDATE events SET available_spots = available_spots + :spots, changes = changes + :changes WHERE id = :id;

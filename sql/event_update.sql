@@ -1,7 +1,7 @@
 -- A new capacity changes what is available by as much.
 UPDATE events
 SET name = :name,
-    total_spots = total_spots + :spots, available_spots = available_spots + :spots,
+    total_spots = total_spots + :spots, available_spots = available_spots + :spots, changes = changes + 1,
     starts_at = :starts_at, sales_open_at = :sales_open_at, sales_close_at = :sales_close_at,
-    hold_ms = coalesce(:hold_ms, hold_ms)
+    hold_ms = :hold_ms
 WHERE id = :id;

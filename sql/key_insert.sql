@@ -1,2 +1,2 @@
-INSERT INTO idempotency_keys (idempotency_key, ticket_seq, request, answer)
-VALUES (:idempotency_key, :ticket_seq, :request, :answer);
+INSERT INTO idempotency_keys (key_digest, request, body, event_id, ticket_seq)
+VALUES (:key_digest, :request, :body, :event_id, :ticket_seq);

@@ -1,2 +1,2 @@
-INSERT OR FAIL INTO ledger (at, event_id, ticket_id, kind, spots)
-VALUES (:now, :event_id, :ticket_id, :kind, :spots);
+INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
+VALUES (:event_id, :n, :now, :kind, :ticket_seq, :spots, :available_spots);

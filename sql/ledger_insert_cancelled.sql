@@ -1,4 +1,7 @@
--- One row for each live ticket of an event that is called off.
-INSERT OR FAIL INTO ledger (at, event_id, ticket_id, kind, spots)
-SELECT :now, event_id, ticket_id, 'cancelled', 1 FROM tickets
-WHERE event_id = :event_id AND status <> 'cancelled';
+-- One row for each live ticket of an event that is called off, behind row :n with its balance. A
+-- hold that has expired is not live.
+INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
+SELECT event_id, :n + row_number() OVER (ORDER BY seq), :now, 'cancelled', seq, 1,
+       :available_spots + row_number() OVER (ORDER BY seq)
+FROM tickets
+WHERE event_id = :event_id AND status <> 'cancelled' AND (status <> 'reserved' OR expires_at > :now);

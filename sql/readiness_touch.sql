@@ -1,1 +1,1 @@
-UPDATE readiness SET checked_at = :now WHERE id = 1;
+UPDATE readiness SET checks = checks + 1 WHERE id = 1;

@@ -1,2 +1,2 @@
-INSERT OR FAIL INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
-VALUES (:ticket_id, :event_id, :email, 'reserved', :now, :expires_at);
+INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
+VALUES (:ticket_id, :event_id, :email, :email_folded, 'reserved', :now, :expires_at);

@@ -1,8 +1,11 @@
--- A page of an event's tickets in the order of their sale, of one status or of any. A hold that has
--- expired is cancelled, swept or not.
-SELECT seq, ticket_id, event_id, email, status, created_at, expires_at, confirmed_at, cancelled_at, cancel_reason, checked_in_at
-FROM tickets
-WHERE event_id = :event_id AND seq > :after
-  AND (:status IS NULL OR :status = iif(status = 'reserved' AND expires_at <= :now, 'cancelled', status))
-ORDER BY seq
+-- A page of an event's tickets in the order of their sale, which is that of its ledger, of one status
+-- or of any. A hold that has expired is cancelled, swept or not.
+SELECT t.seq, t.ticket_id, t.event_id, t.email, t.status, t.created_at, t.expires_at, t.confirmed_at, t.cancelled_at, t.cancel_reason, t.checked_in_at,
+       l.n
+FROM ledger AS l
+JOIN tickets AS t ON t.seq = l.ticket_seq
+WHERE l.event_id = :event_id AND l.n > :after AND l.kind = 'reserved'
+  AND (:status IS NULL
+       OR :status = CASE WHEN t.status = 'reserved' AND t.expires_at <= :now THEN 'cancelled' ELSE t.status END)
+ORDER BY l.n
 LIMIT :limit;

@@ -1,7 +1,7 @@
 //! Everything that can be answered instead of a success, below HTTP.
 //!
 //! A *refusal* is a decision: the rules say no, and what the transaction did until then (at most
-//! releasing expired holds) stays. A *failure* is not: its work is undone.
+//! releasing expired holds) stays. A *failure* is not: its work is undone (but see `Unfinished`).
 
 use crate::model::{TicketStatus, Timestamp};
 
@@ -40,12 +40,19 @@ pub enum Error {
     NotConfirmed { status: TicketStatus },
     #[error("the ticket was used to come in at {checked_in_at}")]
     AlreadyCheckedIn { checked_in_at: Timestamp },
-    /// The commit queue is full. Nothing was done.
-    #[error("the commit queue is full")]
+    /// The commit queue is full, or the job has waited there for too long. Nothing was done.
+    #[error("the commit queue is full or slow")]
     Overloaded,
-    /// Disk full, I/O error, file locked by another program. The text is for the log.
+    /// Disk full, file locked by another program, damaged or changed by hand. The text is for the log.
     #[error("storage: {0}")]
     StorageUnavailable(String),
+    /// An I/O error. After one from COMMIT or a checkpoint this process may not go on with the file.
+    #[error("disk: {0}")]
+    DiskFailed(String),
+    /// Part of it is done and committed, so that nobody waits for all of it: the commit queue runs
+    /// the job again in another transaction. No client ever gets it.
+    #[error("to be gone on with")]
+    Unfinished,
     #[error("the server is stopping")]
     ShuttingDown,
     /// A bug. The text is for the log.
@@ -54,8 +61,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether what the transaction did before this error must be undone.
+    /// Whether this is no decision by the rules, but says that there is none.
     pub fn is_failure(&self) -> bool {
-        matches!(self, Error::StorageUnavailable(_) | Error::Internal(_))
+        matches!(
+            self,
+            Error::StorageUnavailable(_)
+                | Error::DiskFailed(_)
+                | Error::Unfinished
+                | Error::Internal(_)
+        )
     }
 }

@@ -2,7 +2,6 @@
 //! the flag there is no folder to look in, and nothing here ever happens.
 //!
 //! - `clock`: the time, see [`Clock::File`].
-//! - `flush_fails`: the disk fails to flush, as long as the file is there.
 
 use std::path::PathBuf;
 
@@ -14,10 +13,6 @@ pub struct Hooks(pub Option<PathBuf>);
 impl Hooks {
     pub fn are_given(&self) -> bool {
         self.0.is_some()
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.file(name).is_some()
     }
 
     pub fn clock(&self) -> Clock {

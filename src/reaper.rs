@@ -18,11 +18,11 @@ use crate::store::{CommitQueue, Db};
 
 /// Holds released in one transaction at most: buyers wait no longer than that takes, and have as
 /// long for themselves before the next.
-const RELEASED_PER_TRANSACTION_MAX: usize = 200;
+const RELEASED_PER_TRANSACTION_MAX: i64 = 500;
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
-/// Beyond so many pages (of 4 KiB) the WAL is made to start from its beginning, for which buyers
+/// Beyond so many pages (of 2 KiB) the WAL is made to start from its beginning, for which buyers
 /// wait a moment; below, it does so by itself whenever all of it has been copied.
-const WAL_PAGES_MAX: i64 = 16_384;
+const WAL_PAGES_MAX: i64 = 32_768;
 
 pub struct Reaper {
     stop: Sender<()>,
@@ -41,7 +41,10 @@ impl Reaper {
         let (stop, stopped) = bounded(0);
         runs.store(true, Ordering::Relaxed);
         let work = move || {
-            let _end = SaysWhenItEnds(runs);
+            let _end = End {
+                runs,
+                commits: commits.clone(),
+            };
             keep_house(&db, &commits, &clock, sweep_every, &stopped);
         };
         let thread = std::thread::Builder::new()
@@ -56,13 +59,16 @@ impl Reaper {
     }
 }
 
-struct SaysWhenItEnds(Arc<AtomicBool>);
+struct End {
+    runs: Arc<AtomicBool>,
+    commits: Arc<CommitQueue>,
+}
 
-impl Drop for SaysWhenItEnds {
+impl Drop for End {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.runs.store(false, Ordering::Relaxed);
         if std::thread::panicking() {
-            log::error!("the reaper died; expired holds are released by the next buyer only");
+            self.commits.retire("the reaper died".to_owned());
         }
     }
 }
@@ -111,7 +117,7 @@ fn sweep(
     commits: &CommitQueue,
     clock: &Clock,
     stopped: &Receiver<()>,
-) -> Result<usize, Error> {
+) -> Result<i64, Error> {
     let now = clock.now();
     let mut released = 0;
     for event_id in db.read(|tx| box_office::events_with_expired_holds(tx, now))? {
@@ -134,10 +140,31 @@ fn sweep(
 }
 
 fn checkpoint(db: &Db, commits: &CommitQueue) -> Result<(), Error> {
-    commits.check(db)?;
-    let (pages, _) = db.checkpoint()?;
-    if pages > WAL_PAGES_MAX {
-        commits.restart_wal(db)?;
+    if commits.is_distrusted() {
+        commits.bury_again();
+        return Ok(());
     }
-    Ok(())
+    let result = copy_wal(db, commits);
+    if let Err(e @ Error::DiskFailed(_)) = &result {
+        commits.distrust(e);
+    }
+    result
+}
+
+fn copy_wal(db: &Db, commits: &CommitQueue) -> Result<(), Error> {
+    if db.has_lost_wal() {
+        if db.save_lost_wal()? {
+            commits.retire("the WAL was removed or replaced by another program".to_owned());
+        }
+        return Ok(());
+    }
+    if db.checkpoint()?.pages <= WAL_PAGES_MAX {
+        return Ok(());
+    }
+    // Buyers wait only for what is copied and flushed last. What is written during the first flush
+    // is left to the second round.
+    db.flush()?;
+    db.checkpoint()?;
+    db.flush()?;
+    commits.restart_wal()
 }

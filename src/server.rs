@@ -16,9 +16,9 @@ use crate::metrics::METRICS;
 use crate::process;
 use crate::reaper::Reaper;
 use crate::signals;
-use crate::store::{CommitQueue, Db, Durable, OpenError};
+use crate::store::{CommitQueue, Db, OpenError};
 use crate::transport::{Address, FDS_OF_A_CONNECTION, Listening, Transport};
-use crate::verify::verify;
+use crate::verify::{Unready, verify};
 use crate::worker::{Dispatcher, Workers};
 
 /// A stop takes 5 seconds at most, the end of the process included.
@@ -28,6 +28,8 @@ const TAKE_OVER_WITHIN: Duration = Duration::from_millis(2_000);
 /// For the connection that does all the writing: every sale touches a page of the index of
 /// addresses that no sale before it has touched lately.
 const WRITER_CACHE_KIB: u32 = 24 * 1_024;
+/// SQLite's own default.
+const READER_CACHE_KIB: u32 = 2 * 1_024;
 /// Lists that are sent in pieces take turns at so many connections.
 const EXPORT_READERS: usize = 2;
 /// Such a list is read once from front to back; what has been read is not needed again.
@@ -73,16 +75,17 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     let hooks = Hooks(config.test_hooks.clone());
     let clock = hooks.clock();
     // The first to open makes the file and its schema.
-    let writer = open_with_cache(config, WRITER_CACHE_KIB)?;
-    writer.empty_wal().map_err(|e| cannot_open(config, e))?;
-    let sound = !config.verify_on_start || is_sound(config)?;
-    let durable = Durable::new(&config.db, &writer, config.durability.into(), hooks.clone())
-        .map_err(|e| cannot_open(config, OpenError::Inaccessible(e.to_string())))?;
-    let exports = (0..EXPORT_READERS).map(|_| open_with_cache(config, EXPORT_CACHE_KIB));
+    let writer = open(config, WRITER_CACHE_KIB)?.with_durability(config.durability.into());
+    let writer = writer.map_err(|e| cannot_open(config, e))?;
+    let exports = (0..EXPORT_READERS).map(|_| open(config, EXPORT_CACHE_KIB));
     let exports = exports.collect::<Result<_, _>>()?;
-    let readers = (0..config.workers()).map(|_| open(config));
+    let readers = (0..config.workers()).map(|_| open(config, READER_CACHE_KIB));
     let readers = readers.collect::<Result<_, _>>()?;
-    let housekeeper = open(config)?;
+    let housekeeper = open(config, READER_CACHE_KIB)?;
+    let unready = Arc::new(Unready::default());
+    if config.verify_on_start {
+        verify_in_background(config, unready.clone())?;
+    }
     signals::catch(move || {
         let _ = stop_by_signal.try_send(());
     })?;
@@ -90,7 +93,6 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     let (retire, retires) = bounded(1);
     let commits = Arc::new(CommitQueue::new(
         writer,
-        durable,
         config.commit_queue,
         config.commit_batch,
         clock.clone(),
@@ -98,7 +100,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     ));
     let reaper_runs = Arc::new(AtomicBool::new(false));
     let state = Arc::new(api::State::new(
-        settings(config, sound, &hooks),
+        settings(config, unready, &hooks),
         clock.clone(),
         commits.clone(),
         exports,
@@ -134,13 +136,13 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     })
 }
 
-fn settings(config: &Config, sound: bool, hooks: &Hooks) -> api::Settings {
+fn settings(config: &Config, unready: Arc<Unready>, hooks: &Hooks) -> api::Settings {
     api::Settings {
         auth: config.auth.into(),
         rate_limit: config.rate_limit.0,
         trusted_proxies: config.trusted_proxy.clone(),
         hold_ms_default: config.hold.as_millis() as i64,
-        sound,
+        unready,
         test_hooks: hooks.are_given(),
     }
 }
@@ -153,24 +155,41 @@ fn connections_max(config: &Config) -> io::Result<usize> {
     Ok(wanted.min(possible.max(1)))
 }
 
-/// An unsound file is served all the same, but not as ready: whoever runs the server decides.
-fn is_sound(config: &Config) -> Result<bool, StartError> {
-    let report = verify(&config.db, &mut |_, _| {}).map_err(|e| cannot_open(config, e))?;
-    let violations = report.violations_total;
-    match report.violations.first() {
-        None => log::info!(rows = report.rows(), seconds = report.seconds; "verified"),
-        Some(first) => log::error!(violations = violations; "the database is not sound: {first}"),
+/// Verifies the file while it is served already, so that no start takes long. Until it is done the
+/// first server of a keeper is not ready; one that has taken over from another is, or every
+/// recycling would be an outage. An unsound file is served all the same, but not as ready: whoever
+/// runs the server decides.
+fn verify_in_background(config: &Config, unready: Arc<Unready>) -> io::Result<()> {
+    if config.predecessors() == 0 {
+        unready.set(Some("the database is being verified"));
     }
-    Ok(report.ok)
+    let db = config.db.clone();
+    let work = move || match verify(&db, &mut |_, _| {}) {
+        Ok(report) if report.ok => {
+            log::info!(rows = report.rows(), seconds = report.seconds; "verified");
+            unready.set(None);
+        }
+        Ok(report) => {
+            let first = report.violations.first().map(ToString::to_string);
+            log::error!(violations = report.violations_total;
+                "the database is not sound: {}", first.unwrap_or_default());
+            unready.set(Some(
+                "the database failed its verification; see lastseat verify",
+            ));
+        }
+        Err(e) => {
+            log::error!("the database could not be verified: {e}");
+            unready.set(Some(
+                "the database could not be verified; see lastseat verify",
+            ));
+        }
+    };
+    let thread = std::thread::Builder::new().name("verify".into());
+    thread.spawn(work).map(drop)
 }
 
-fn open_with_cache(config: &Config, kib: u32) -> Result<Db, StartError> {
-    let db = open(config)?.with_cache_kib(kib);
-    db.map_err(|e| cannot_open(config, e))
-}
-
-fn open(config: &Config) -> Result<Db, StartError> {
-    Db::open(&config.db).map_err(|e| cannot_open(config, e))
+fn open(config: &Config, cache_kib: u32) -> Result<Db, StartError> {
+    Db::open_for_server(&config.db, cache_kib).map_err(|e| cannot_open(config, e))
 }
 
 fn cannot_open(config: &Config, why: OpenError) -> StartError {

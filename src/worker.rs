@@ -327,7 +327,10 @@ impl Job for PendingJob {
 
     fn finish(self: Box<Self>, outcome: std::result::Result<(), Error>) {
         // A full queue or a bug says nothing of the disk.
-        if matches!(outcome, Ok(()) | Err(Error::StorageUnavailable(_))) {
+        if matches!(
+            outcome,
+            Ok(()) | Err(Error::StorageUnavailable(_) | Error::DiskFailed(_))
+        ) {
             let now_ns = self.state.clock.monotonic_ns();
             self.state.readiness.note(now_ns, &outcome);
         }

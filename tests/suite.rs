@@ -14,6 +14,7 @@ mod suite {
 
     // Ends and beginnings, and what happens when the server cannot.
     mod crash;
+    mod disk_faults;
     mod faults;
     mod front;
     mod fuzz;
@@ -22,6 +23,7 @@ mod suite {
     mod hostile;
     mod keeper;
     mod one_connection;
+    mod other_programs;
     mod overload;
     mod panics;
     mod read_only;
@@ -70,6 +72,7 @@ mod suite {
     mod metrics;
     mod reaper;
     mod schema;
+    mod schema_by_hand;
     mod start_failures;
     mod static_file;
     mod unix_socket;
@@ -78,4 +81,5 @@ mod suite {
 
     // How the sources are built.
     mod house;
+    mod statements;
 }

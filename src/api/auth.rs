@@ -21,6 +21,8 @@ pub enum Auth {
 /// Who asks, once it is known that they may.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Caller {
+    /// The API key that the caller has proved to hold.
+    pub key_id: Option<i64>,
     /// Set for an organizer with a key, who reaches nothing but the events made with it.
     pub organizer_key: Option<i64>,
 }
@@ -71,6 +73,7 @@ fn by_key(context: &Context, headers: &Headers, required: Option<Role>) -> Resul
             format!("this takes a key with the role {required}"),
         )),
         (holder, _) => Ok(Caller {
+            key_id: holder.map(|h| h.key_id),
             organizer_key: holder
                 .filter(|h| h.role == Role::Organizer)
                 .map(|h| h.key_id),

@@ -13,6 +13,7 @@ use super::sold_out::SoldOut;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::store::{CommitQueue, Db};
+use crate::verify::Unready;
 
 /// A commit tells for so long that others can be made.
 const PROOF_HOLDS_NS: u64 = 1_000_000_000;
@@ -23,8 +24,8 @@ pub struct Settings {
     pub rate_limit: Option<RateLimit>,
     pub trusted_proxies: Vec<IpNet>,
     pub hold_ms_default: i64,
-    /// False: the database is known not to be what its ledger says.
-    pub sound: bool,
+    /// Why the server is not ready, if it is not.
+    pub unready: Arc<Unready>,
     /// Whether X-Test-Panic is heeded.
     pub test_hooks: bool,
 }

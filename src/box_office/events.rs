@@ -1,13 +1,18 @@
 //! Events: put on sale, shown, changed, cancelled.
 
-use super::holds::release_all_expired_holds;
-use super::once::{Done, once};
+use super::holds::release_holds;
+use super::ledger::open_account;
+use super::once::{Done, Subject, once};
 use crate::error::Error;
 use crate::model::{
     Event, EventChange, EventStatus, IdempotencyKey, LedgerKind, NewEvent, Spots, Timestamp,
     is_sales_window,
 };
-use crate::store::Tx;
+use crate::store::{Account, Tx};
+
+/// A change that needs more spots than are free, because holds have expired and are not swept yet,
+/// releases at most so many in a transaction.
+const RELEASED_PER_TRANSACTION_MAX: i64 = 5_000;
 
 /// Puts an event on sale. `hold_ms_default` holds where the organizer asks for nothing else.
 ///
@@ -19,11 +24,16 @@ pub fn create_event(
     hold_ms_default: i64,
     key: Option<&IdempotencyKey>,
 ) -> Result<Done<Event>, Error> {
-    once(tx, key, ("create_event", new), || {
+    once(tx, now, key, ("create_event", new), || {
         let hold_ms = new.hold_seconds.map_or(hold_ms_default, |s| s * 1_000);
         let id = tx.event_insert(new, hold_ms, now)?;
-        tx.ledger_insert(now, id, None, LedgerKind::Created, new.total_spots)?;
-        show_event(tx, now, id)
+        let account = Account {
+            event_id: id,
+            changes: 1,
+            available_spots: new.total_spots,
+        };
+        tx.ledger_insert(now, account, LedgerKind::Created, None, new.total_spots)?;
+        Ok((show_event(tx, now, id)?, Subject::Event(id)))
     })
 }
 
@@ -53,7 +63,7 @@ pub fn list_events(
 /// Changes an event on sale. A change that changes nothing leaves no row in the ledger.
 ///
 /// Errors, in this order: `EventNotFound`, `IdempotencyKeyReused`, (a replay,) `EventCancelled`,
-/// `SalesWindowInvalid`, `CapacityBelowCommitted`.
+/// `SalesWindowInvalid`, `CapacityBelowCommitted`, `Unfinished`.
 pub fn change_event(
     tx: &Tx,
     now: Timestamp,
@@ -62,7 +72,7 @@ pub fn change_event(
     key: Option<&IdempotencyKey>,
 ) -> Result<Done<Event>, Error> {
     let before = show_event(tx, now, id)?;
-    once(tx, key, ("change_event", id, change), || {
+    once(tx, now, key, ("change_event", id, change), || {
         if before.status == EventStatus::Cancelled {
             return Err(Error::EventCancelled);
         }
@@ -74,20 +84,35 @@ pub fn change_event(
             let minimum = before.total_spots - before.available_spots;
             return Err(Error::CapacityBelowCommitted { minimum });
         }
-        if after == before {
-            return Ok(after);
+        if after != before {
+            write_change(tx, now, &after, after.total_spots - before.total_spots)?;
         }
-        let spots = after.total_spots - before.total_spots;
-        if spots < 0 {
-            release_all_expired_holds(tx, now, id)?;
-        }
-        tx.event_update(&after, spots, change.hold_seconds.map(|s| s * 1_000))?;
-        tx.ledger_insert(now, id, None, LedgerKind::Changed, spots)?;
-        Ok(after)
+        Ok((after, Subject::Event(id)))
     })
 }
 
+/// `spots` more than the event has.
+fn write_change(tx: &Tx, now: Timestamp, after: &Event, spots: i64) -> Result<(), Error> {
+    let mut account = open_account(tx, after.id)?;
+    let missing = -spots - account.available_spots;
+    if missing > 0 {
+        account = release_holds(tx, now, account, missing.min(RELEASED_PER_TRANSACTION_MAX))?;
+    }
+    if missing > RELEASED_PER_TRANSACTION_MAX {
+        return Err(Error::Unfinished);
+    }
+    tx.event_update(after, spots)?;
+    tx.ledger_insert(
+        now,
+        account.after(1, spots),
+        LedgerKind::Changed,
+        None,
+        spots,
+    )
+}
+
 /// Calls an event off: every live ticket is cancelled with it. A cancelled event stays as it is.
+/// Holds that have expired before are not live, and may be written down as expired afterwards.
 ///
 /// Errors, in this order: `EventNotFound`, `IdempotencyKeyReused`.
 pub fn cancel_event(
@@ -97,20 +122,21 @@ pub fn cancel_event(
     key: Option<&IdempotencyKey>,
 ) -> Result<Done<Event>, Error> {
     let event = show_event(tx, now, id)?;
-    once(tx, key, ("cancel_event", id), || {
+    once(tx, now, key, ("cancel_event", id), || {
         if event.status == EventStatus::Cancelled {
-            return Ok(event);
+            return Ok((event, Subject::Event(id)));
         }
-        release_all_expired_holds(tx, now, id)?;
-        let cancelled = tx.ledger_insert_cancelled(now, id)?;
-        if tx.ticket_cancel_all(id, now)? != cancelled {
-            return Err(Error::Internal(
-                "a ticket's end is not in the ledger".into(),
-            ));
+        let account = open_account(tx, id)?;
+        let rows = tx.ledger_insert_cancelled(now, account)?;
+        let cancelled = tx.ticket_cancel_all(id, now)?;
+        if cancelled != rows {
+            return Err(Error::Internal(format!(
+                "{cancelled} cancelled tickets of event {id} have {rows} ledger rows"
+            )));
         }
-        tx.event_return_spots(id, cancelled as i64)?;
-        tx.event_cancel(id)?;
-        tx.ledger_insert(now, id, None, LedgerKind::EventCancelled, 0)?;
-        show_event(tx, now, id)
+        tx.event_cancel(id, rows + 1, rows)?;
+        let last = account.after(rows + 1, rows);
+        tx.ledger_insert(now, last, LedgerKind::EventCancelled, None, 0)?;
+        Ok((show_event(tx, now, id)?, Subject::Event(id)))
     })
 }

@@ -1,47 +1,55 @@
 //! Holds end by themselves, at `expires_at`. This writes it down and puts their spots on sale.
 
+use super::ledger::{enter, open_account};
 use crate::error::Error;
-use crate::model::{LedgerKind, TicketId, Timestamp};
-use crate::store::Tx;
-
-const RELEASED_PER_STEP_MAX: usize = 1_000;
+use crate::model::{LedgerKind, Timestamp};
+use crate::store::{Account, Tx};
 
 /// Releases up to `limit` expired holds of an event, the longest expired first. Returns how many.
 pub fn release_expired_holds(
     tx: &Tx,
     now: Timestamp,
     event_id: i64,
-    limit: usize,
-) -> Result<usize, Error> {
-    let expired = tx.hold_list_expired(event_id, now, limit)?;
-    for (seq, ticket_id) in &expired {
-        release_hold(tx, now, event_id, *seq, ticket_id)?;
-    }
-    Ok(expired.len())
+    limit: i64,
+) -> Result<i64, Error> {
+    let before = open_account(tx, event_id)?;
+    let after = release_holds(tx, now, before, limit)?;
+    Ok(after.changes - before.changes)
 }
 
-/// Releases every expired hold of an event, in steps, so that they are never all in memory.
-pub(super) fn release_all_expired_holds(
+/// The same, for an account that has been opened. Returns the account after it.
+pub(super) fn release_holds(
     tx: &Tx,
     now: Timestamp,
-    event_id: i64,
-) -> Result<(), Error> {
-    while release_expired_holds(tx, now, event_id, RELEASED_PER_STEP_MAX)? > 0 {}
-    Ok(())
+    account: Account,
+    limit: i64,
+) -> Result<Account, Error> {
+    let event_id = account.event_id;
+    let rows = tx.ledger_insert_expired(now, account, limit)?;
+    let released = tx.hold_expire(event_id, now, limit)?;
+    if released != rows {
+        return Err(Error::Internal(format!(
+            "{released} expired holds of event {event_id} have {rows} ledger rows"
+        )));
+    }
+    if rows > 0 {
+        tx.event_return_spots(event_id, rows, rows)?;
+    }
+    Ok(account.after(rows, rows))
 }
 
+/// Releases one hold that has expired. Returns the account after it.
 pub(super) fn release_hold(
     tx: &Tx,
     now: Timestamp,
-    event_id: i64,
-    seq: i64,
-    ticket_id: &TicketId,
-) -> Result<(), Error> {
-    if !tx.ticket_expire(seq, now)? {
-        return Err(Error::Internal("the hold was live after all".into()));
+    account: Account,
+    ticket_seq: i64,
+) -> Result<Account, Error> {
+    if !tx.ticket_expire(ticket_seq, now)? {
+        let what = format!("ticket {ticket_seq} was a live hold when it was to expire");
+        return Err(Error::Internal(what));
     }
-    tx.event_return_spots(event_id, 1)?;
-    tx.ledger_insert(now, event_id, Some(ticket_id), LedgerKind::Expired, 1)
+    enter(tx, now, account, LedgerKind::Expired, ticket_seq, 1)
 }
 
 /// The events that have something to release.

@@ -8,6 +8,7 @@
 mod events;
 mod holds;
 mod keys;
+mod ledger;
 mod once;
 mod register;
 mod tickets;
@@ -17,17 +18,17 @@ pub use events::{
 };
 pub use holds::{events_with_expired_holds, release_expired_holds};
 pub use keys::{add_key, find_key_holder, list_keys, owns_event, owns_ticket, revoke_key};
-pub use once::Done;
+pub use once::{Done, Replay};
 pub use register::{Registration, check_can_register, register};
 pub use tickets::{
     TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, list_tickets, show_ticket,
 };
 
 use crate::error::Error;
-use crate::model::Timestamp;
+pub use crate::store::About;
 use crate::store::Tx;
 
 /// Proves that a commit can be made, by making one.
-pub fn prove_ready(tx: &Tx, now: Timestamp) -> Result<(), Error> {
-    tx.readiness_touch(now)
+pub fn prove_ready(tx: &Tx) -> Result<(), Error> {
+    tx.readiness_touch()
 }

@@ -1,16 +1,16 @@
 //! The sale: one spot, one ticket, one transaction.
 
-use super::holds::{release_expired_holds, release_hold};
-use super::once::Done;
+use super::holds::{release_hold, release_holds};
+use super::once::{Done, Subject, check_replay, once};
 use crate::error::Error;
 use crate::model::{
     Email, EventStatus, IdempotencyKey, LedgerKind, Sale, Ticket, TicketId, Timestamp,
 };
-use crate::store::{RememberedKey, Tx};
+use crate::store::{Account, Tx};
 
 /// At most so many expired holds are released by one sale: enough to find a spot, and no buyer
 /// waits for a sweep.
-const RELEASED_PER_SALE_MAX: usize = 32;
+const RELEASED_PER_SALE_MAX: i64 = 32;
 
 /// What a buyer asks for.
 #[derive(Clone, Debug)]
@@ -22,72 +22,41 @@ pub struct Registration {
     pub ticket_id: TicketId,
 }
 
-enum Decision {
-    Replay(Ticket),
-    Sell(Sale),
-}
-
 /// Sells one spot.
 ///
 /// Errors, in this order: `EventNotFound`, `IdempotencyKeyReused`, (a replay,) `EventCancelled`,
 /// `SalesNotOpen`, `SalesClosed`, `AlreadyRegistered`, `SoldOut`.
 pub fn register(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<Done<Ticket>, Error> {
-    let sale = match decide(tx, now, asked)? {
-        Decision::Replay(ticket) => {
-            return Ok(Done {
-                value: ticket,
-                replayed: true,
-            });
-        }
-        Decision::Sell(sale) => sale,
-    };
-    let event_id = asked.event_id;
-    if let Some(own) = sale.own {
-        release_hold(tx, now, event_id, own.seq, &own.ticket_id)?;
-    } else if sale.available_spots == 0 {
-        release_expired_holds(tx, now, event_id, RELEASED_PER_SALE_MAX)?;
-    }
-    if !tx.event_take_spot(event_id)? {
-        return Err(Error::SoldOut {
-            next_expiry: sale.next_expiry,
-        });
-    }
-    let expires_at = now.plus_ms(sale.hold_ms);
-    let ticket_id = asked.ticket_id.clone();
-    let seq = tx.ticket_insert(&ticket_id, event_id, &asked.email, now, expires_at)?;
-    tx.ledger_insert(now, event_id, Some(&ticket_id), LedgerKind::Reserved, -1)?;
-    if let Some(key) = &asked.key {
-        tx.key_insert(key, &RememberedKey::Registration { ticket_seq: seq })?;
-    }
-    let ticket = Ticket::reserved(
-        ticket_id,
-        event_id,
-        asked.email.as_str().into(),
-        now,
-        expires_at,
-    );
-    Ok(Done {
-        value: ticket,
-        replayed: false,
+    let (sale, account) = find_sale(tx, asked)?;
+    once(tx, now, asked.key.as_ref(), request(asked), || {
+        check_sale(&sale, now)?;
+        sell(tx, now, asked, &sale, account)
     })
 }
 
 /// Refuses on a snapshot what a transaction would refuse. Not even a replay is answered from a
 /// snapshot: what it shows may not be on disk yet. Errors as [`register`].
 pub fn check_can_register(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<(), Error> {
-    decide(tx, now, asked).map(drop)
+    let (sale, _) = find_sale(tx, asked)?;
+    if let Some(key) = &asked.key
+        && check_replay(tx, now, key, request(asked))?
+    {
+        return Ok(());
+    }
+    check_sale(&sale, now)
 }
 
-/// Reads only, so that the write path and the read path cannot come to different answers.
-fn decide(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<Decision, Error> {
-    let sale = tx
-        .sale_find(asked.event_id, &asked.email)?
-        .ok_or(Error::EventNotFound)?;
-    if let Some(key) = &asked.key
-        && let Some(remembered) = tx.key_find(key)?
-    {
-        return first_answer(tx, asked, &remembered).map(Decision::Replay);
-    }
+fn find_sale(tx: &Tx, asked: &Registration) -> Result<(Sale, Account), Error> {
+    let found = tx.sale_find(asked.event_id, &asked.email)?;
+    found.ok_or(Error::EventNotFound)
+}
+
+/// What a key stands for.
+fn request(asked: &Registration) -> (&'static str, i64, &str) {
+    ("register", asked.event_id, asked.email.folded())
+}
+
+fn check_sale(sale: &Sale, now: Timestamp) -> Result<(), Error> {
     if sale.status == EventStatus::Cancelled {
         return Err(Error::EventCancelled);
     }
@@ -98,32 +67,48 @@ fn decide(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<Decision, Err
         return Err(Error::SalesClosed { closed_at });
     }
     match &sale.own {
-        Some(own) if !own.is_expired_hold(now) => return Err(Error::AlreadyRegistered),
+        Some(own) if !own.is_expired_hold(now) => Err(Error::AlreadyRegistered),
         // An expired hold of one's own frees a spot.
-        Some(_) => {}
+        Some(_) => Ok(()),
         None if sale.available_spots == 0 && sale.next_expiry.is_none_or(|t| now < t) => {
-            return Err(Error::SoldOut {
-                next_expiry: sale.next_expiry,
-            });
+            Err(sold_out(sale))
         }
-        None => {}
+        None => Ok(()),
     }
-    Ok(Decision::Sell(sale))
 }
 
-/// What the key's first use was answered, if this is the same request again.
-fn first_answer(
+fn sell(
     tx: &Tx,
+    now: Timestamp,
     asked: &Registration,
-    remembered: &RememberedKey,
-) -> Result<Ticket, Error> {
-    let RememberedKey::Registration { ticket_seq } = remembered else {
-        return Err(Error::IdempotencyKeyReused);
-    };
-    let sold = tx.ticket_find_seq(*ticket_seq)?;
-    let sold = sold.ok_or_else(|| Error::Internal("a key without its ticket".into()))?;
-    if sold.event_id != asked.event_id || !asked.email.is(&sold.email) {
-        return Err(Error::IdempotencyKeyReused);
+    sale: &Sale,
+    mut account: Account,
+) -> Result<(Ticket, Subject), Error> {
+    let event_id = asked.event_id;
+    if let Some(own) = &sale.own {
+        account = release_hold(tx, now, account, own.seq)?;
+    } else if sale.available_spots == 0 {
+        account = release_holds(tx, now, account, RELEASED_PER_SALE_MAX)?;
     }
-    Ok(sold.when_reserved())
+    if !tx.event_take_spots(event_id, 1)? {
+        return Err(sold_out(sale));
+    }
+    let expires_at = now.plus_ms(sale.hold_ms);
+    let seq = tx.ticket_insert(&asked.ticket_id, event_id, &asked.email, now, expires_at)?;
+    tx.ledger_insert(
+        now,
+        account.after(1, -1),
+        LedgerKind::Reserved,
+        Some(seq),
+        -1,
+    )?;
+    let email = asked.email.as_str().to_owned();
+    let ticket = Ticket::reserved(asked.ticket_id, event_id, email, now, expires_at);
+    Ok((ticket, Subject::Ticket(seq)))
+}
+
+fn sold_out(sale: &Sale) -> Error {
+    Error::SoldOut {
+        next_expiry: sale.next_expiry,
+    }
 }

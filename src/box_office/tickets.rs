@@ -1,7 +1,8 @@
 //! A ticket after the sale: shown, listed, confirmed, cancelled, used to come in.
 
 use super::events::show_event;
-use super::once::{Done, once};
+use super::ledger::{enter, open_account};
+use super::once::{Done, Subject, once};
 use crate::error::Error;
 use crate::model::{
     CancelReason, Email, IdempotencyKey, LedgerKind, Ticket, TicketId, TicketRecord, TicketStatus,
@@ -45,7 +46,8 @@ pub fn list_tickets(
     if tickets.is_empty() {
         show_event(tx, now, filter.event_id)?;
     }
-    Ok(tickets.iter().map(|t| (t.seq, t.at(now))).collect())
+    let shown = |(n, ticket): &(i64, TicketRecord)| (*n, ticket.at(now));
+    Ok(tickets.iter().map(shown).collect())
 }
 
 /// Turns a live hold into a confirmed ticket; a confirmed one stays as it is.
@@ -66,8 +68,8 @@ pub fn confirm(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<Ti
         if shown.status == TicketStatus::Confirmed {
             return Ok(());
         }
-        acted(tx.ticket_confirm(ticket.seq, now)?)?;
-        record(tx, now, ticket, LedgerKind::Confirmed, 0)
+        let changed = tx.ticket_confirm(ticket.seq, now)?;
+        record(tx, now, ticket, changed, LedgerKind::Confirmed, 0)
     })
 }
 
@@ -87,9 +89,8 @@ pub fn cancel_ticket(
             return Ok(());
         }
         check_not_in(ticket)?;
-        acted(tx.ticket_cancel(ticket.seq, now)?)?;
-        tx.event_return_spots(ticket.event_id, 1)?;
-        record(tx, now, ticket, LedgerKind::Cancelled, 1)
+        let changed = tx.ticket_cancel(ticket.seq, now)?;
+        record(tx, now, ticket, changed, LedgerKind::Cancelled, 1)
     })
 }
 
@@ -105,8 +106,8 @@ pub fn check_in(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<T
             });
         }
         check_not_in(ticket)?;
-        acted(tx.ticket_check_in(ticket.seq, now)?)?;
-        record(tx, now, ticket, LedgerKind::CheckedIn, 0)
+        let changed = tx.ticket_check_in(ticket.seq, now)?;
+        record(tx, now, ticket, changed, LedgerKind::CheckedIn, 0)
     })
 }
 
@@ -120,14 +121,12 @@ fn change(
     act: impl FnOnce(&TicketRecord, &Ticket) -> Result<(), Error>,
 ) -> Result<Done<Ticket>, Error> {
     let ticket = find(tx, &asked.ticket_id)?;
-    let email = asked
-        .email
-        .as_ref()
-        .map(|e| e.as_str().to_ascii_lowercase());
+    let email = asked.email.as_ref().map(Email::folded);
     let request = (verb, &ticket.ticket_id, email);
-    once(tx, asked.key.as_ref(), request, || {
+    once(tx, now, asked.key.as_ref(), request, || {
         act(&ticket, &ticket.at(now))?;
-        show_ticket(tx, now, &ticket.ticket_id)
+        let after = show_ticket(tx, now, &ticket.ticket_id)?;
+        Ok((after, Subject::Ticket(ticket.seq)))
     })
 }
 
@@ -149,20 +148,24 @@ fn check_not_in(ticket: &TicketRecord) -> Result<(), Error> {
     }
 }
 
-/// The statement's own condition agrees with what was decided.
-fn acted(did: bool) -> Result<(), Error> {
-    match did {
-        true => Ok(()),
-        false => Err(Error::Internal("the ticket was not what it seemed".into())),
-    }
-}
-
+/// Writes into the ledger that the ticket was changed. `changed` false: the statement's own condition
+/// does not agree with what was decided.
 fn record(
     tx: &Tx,
     now: Timestamp,
     ticket: &TicketRecord,
+    changed: bool,
     kind: LedgerKind,
     spots: i64,
 ) -> Result<(), Error> {
-    tx.ledger_insert(now, ticket.event_id, Some(&ticket.ticket_id), kind, spots)
+    if !changed {
+        let (seq, status) = (ticket.seq, ticket.status.as_str());
+        let what = format!(
+            "ticket {seq}, found as {status}, could not be {}",
+            kind.as_str()
+        );
+        return Err(Error::Internal(what));
+    }
+    let account = open_account(tx, ticket.event_id)?;
+    enter(tx, now, account, kind, ticket.seq, spots).map(drop)
 }

@@ -238,7 +238,7 @@ impl From<Error> for Problem {
                 Code::Overloaded,
                 "too many requests wait for the disk; nothing was sold",
             ),
-            Error::StorageUnavailable(cause) => retry(
+            Error::StorageUnavailable(cause) | Error::DiskFailed(cause) => retry(
                 Code::StorageUnavailable,
                 "the database cannot be written; nothing was sold",
             )
@@ -247,6 +247,8 @@ impl From<Error> for Problem {
                 Code::ShuttingDown,
                 "the server is stopping; nothing was sold",
             ),
+            // The commit queue keeps it to itself.
+            Error::Unfinished => plain(Code::InternalError),
             Error::Internal(cause) => Problem::new(
                 Code::InternalError,
                 "a bug; it is logged under this request_id",

@@ -4,10 +4,14 @@ const EMAIL_CHARS_MIN: usize = 3;
 const EMAIL_CHARS_MAX: usize = 254;
 
 /// An e-mail address, checked for shape only. ASCII letters keep their case and are compared
-/// without it (by the column's `COLLATE NOCASE` too); letters beyond ASCII are kept in lower
-/// case, so that the same comparison holds for them.
+/// without it; letters beyond ASCII are kept in lower case, so that the same comparison holds for
+/// them.
 #[derive(Clone, Debug)]
-pub struct Email(String);
+pub struct Email {
+    text: String,
+    /// None: there is no upper case in `text`.
+    folded: Option<String>,
+}
 
 impl Email {
     pub fn parse(text: &str) -> Result<Email, &'static str> {
@@ -23,18 +27,27 @@ impl Email {
             Some((local, domain))
                 if !local.is_empty() && !domain.is_empty() && !domain.contains('@') =>
             {
-                Ok(Email(address))
+                let has_upper = address.bytes().any(|b| b.is_ascii_uppercase());
+                Ok(Email {
+                    folded: has_upper.then(|| address.to_ascii_lowercase()),
+                    text: address,
+                })
             }
             _ => Err("must have one @ with something on both sides"),
         }
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// In lower case: equal for two addresses that are the same.
+    pub fn folded(&self) -> &str {
+        self.folded.as_ref().unwrap_or(&self.text)
     }
 
     pub fn is(&self, other: &str) -> bool {
-        self.0.eq_ignore_ascii_case(other)
+        self.text.eq_ignore_ascii_case(other)
     }
 }
 

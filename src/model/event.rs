@@ -55,7 +55,7 @@ pub struct NewEvent {
 
 /// An event as clients see it. `available_spots` counts expired holds as free. When the event is
 /// cancelled nobody holds a ticket any more, so it is all of them; `status` says that none is sold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
     pub id: i64,
     pub name: String,
@@ -68,6 +68,8 @@ pub struct Event {
     /// Whole seconds, rounded up, if `--hold` is finer than that.
     pub hold_seconds: i64,
     pub created_at: Timestamp,
+    #[serde(skip)]
+    pub hold_ms: i64,
 }
 
 /// What an organizer changes; None stays as it is. Of the optional times, `Some(None)` takes one away.
@@ -103,6 +105,7 @@ impl EventChange {
             sales_open_at: self.sales_open_at.unwrap_or(event.sales_open_at),
             sales_close_at: self.sales_close_at.unwrap_or(event.sales_close_at),
             hold_seconds: self.hold_seconds.unwrap_or(event.hold_seconds),
+            hold_ms: self.hold_seconds.map_or(event.hold_ms, |s| s * 1_000),
             ..*event
         }
     }

@@ -1,18 +1,44 @@
 //! Which request this is, told by the client.
 
+use sha2::{Digest, Sha256};
+
 const KEY_BYTES_MAX: usize = 255;
 
-/// 1 to 255 visible ASCII characters, compared as bytes.
+/// 1 to 255 visible ASCII characters, compared as bytes, within one caller.
 #[derive(Clone, Debug, PartialEq)]
-pub struct IdempotencyKey(String);
+pub struct IdempotencyKey {
+    text: String,
+    digest: [u8; 16],
+}
 
 impl IdempotencyKey {
+    /// The key of a caller without an API key.
     pub fn parse(text: &str) -> Result<IdempotencyKey, &'static str> {
         let visible = text.bytes().all(|b| b.is_ascii_graphic());
         if text.is_empty() || text.len() > KEY_BYTES_MAX || !visible {
             return Err("must be 1 to 255 visible ASCII characters");
         }
-        Ok(IdempotencyKey(text.to_owned()))
+        let text = text.to_owned();
+        Ok(IdempotencyKey {
+            digest: digest(0, &text),
+            text,
+        })
+    }
+
+    /// The same key of the caller with that API key: another key than anybody else's.
+    pub fn of_caller(self, api_key_id: Option<i64>) -> IdempotencyKey {
+        match api_key_id {
+            None => self,
+            Some(id) => IdempotencyKey {
+                digest: digest(id, &self.text),
+                ..self
+            },
+        }
+    }
+
+    /// Equal for equal keys of one caller, and for no others: the beginning of a SHA-256.
+    pub fn digest(&self) -> &[u8; 16] {
+        &self.digest
     }
 
     /// The header's value: bare, or quoted as a structured-field string (RFC 8941, 3.3.3), as
@@ -36,8 +62,14 @@ impl IdempotencyKey {
         }
         IdempotencyKey::parse(&bare)
     }
+}
 
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// `caller` is an API key's id, or 0.
+fn digest(caller: i64, text: &str) -> [u8; 16] {
+    let whole = Sha256::new()
+        .chain_update(caller.to_be_bytes())
+        .chain_update(text);
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&whole.finalize()[..16]);
+    digest
 }

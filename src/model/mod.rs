@@ -39,5 +39,7 @@ pub use event::{
 };
 pub use key::IdempotencyKey;
 pub use ledger::LedgerKind;
-pub use ticket::{CancelReason, OwnTicket, Ticket, TicketId, TicketRecord, TicketStatus};
+pub use ticket::{
+    CancelReason, OwnTicket, Ticket, TicketId, TicketRecord, TicketStatus, status_at,
+};
 pub use time::Timestamp;

@@ -1,36 +1,44 @@
 //! What is sold to somebody.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use uuid::{NoContext, Uuid};
 
 use super::Timestamp;
 
 /// The holder's secret: 74 random bits behind the time (UUIDv7, RFC 9562). The time in front lets
-/// new tickets land side by side in the index.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TicketId(String);
+/// new tickets land side by side in the index. People see its hyphenated form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TicketId(Uuid);
 
 impl TicketId {
     pub fn new(now: Timestamp) -> TicketId {
         let ms = now.0.max(0) as u64;
         let moment =
             uuid::Timestamp::from_unix(NoContext, ms / 1_000, (ms % 1_000) as u32 * 1_000_000);
-        TicketId(Uuid::new_v7(moment).hyphenated().to_string())
+        TicketId(Uuid::new_v7(moment))
     }
 
     /// Takes the hyphenated form in either case.
     pub fn parse(text: &str) -> Option<TicketId> {
         let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
-        Some(TicketId(id.hyphenated().to_string()))
+        Some(TicketId(id))
     }
 
     /// For a value that the store has written itself.
-    pub(crate) fn stored(text: String) -> TicketId {
-        TicketId(text)
+    pub(crate) fn stored(bytes: [u8; 16]) -> TicketId {
+        TicketId(Uuid::from_bytes(bytes))
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for TicketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -44,7 +52,6 @@ names!(
 #[derive(Clone, Debug)]
 pub struct OwnTicket {
     pub seq: i64,
-    pub ticket_id: TicketId,
     pub status: TicketStatus,
     pub expires_at: Timestamp,
 }
@@ -60,8 +67,17 @@ fn is_expired_hold(status: TicketStatus, expires_at: Timestamp, now: Timestamp) 
     status == TicketStatus::Reserved && now >= expires_at
 }
 
+/// A stored status as it is at `now`: an expired hold is cancelled, swept or not.
+pub fn status_at(stored: TicketStatus, expires_at: Timestamp, now: Timestamp) -> TicketStatus {
+    if is_expired_hold(stored, expires_at, now) {
+        TicketStatus::Cancelled
+    } else {
+        stored
+    }
+}
+
 /// A ticket as clients see it at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ticket {
     pub ticket_id: TicketId,
     pub event_id: i64,
@@ -125,10 +141,11 @@ impl TicketRecord {
         is_expired_hold(self.status, self.expires_at, now)
     }
 
-    /// The ticket as it was when it was sold: what a repeated registration is answered.
-    pub fn when_reserved(&self) -> Ticket {
-        let (id, email) = (self.ticket_id.clone(), self.email.clone());
-        Ticket::reserved(id, self.event_id, email, self.created_at, self.expires_at)
+    /// The ticket as it was when it was sold.
+    fn when_reserved(&self) -> Ticket {
+        let email = self.email.clone();
+        let (id, event_id) = (self.ticket_id, self.event_id);
+        Ticket::reserved(id, event_id, email, self.created_at, self.expires_at)
     }
 
     /// The ticket at `now`. An expired hold is gone at its end, whoever has swept it or not.

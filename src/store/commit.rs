@@ -1,44 +1,58 @@
-//! Group commit: many jobs share one transaction, and so one fsync.
+//! Group commit: many jobs share one transaction, and so one wait for the disk.
 //!
 //! Jobs wait in a bounded channel. The *baton* is a channel that holds one token, the write
-//! connection itself: whoever takes it leads, that is runs `BEGIN IMMEDIATE`, the waiting jobs,
-//! `COMMIT`, hands it back, waits for the disk, and only then tells each job how it went. While one
-//! leader waits for the disk, the next one is at work. Because one connection does all the writing,
-//! its page cache stays warm from batch to batch.
+//! connection itself: whoever takes it leads, that is runs `BEGIN IMMEDIATE`, the waiting jobs and
+//! `COMMIT`, hands it back, and only then tells each job how it went. Because one connection does all
+//! the writing, its page cache stays warm from batch to batch.
+//!
+//! Nobody has to be woken. Whoever submits a job tries to lead, and finds the baton taken only by
+//! somebody who will look at the queue once more after handing it back.
 //!
 //! Nothing here makes a sale correct: that is for the statements inside the transaction. The
 //! baton is there for fairness and speed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::open::Transaction;
-use super::{Db, Durable, Tx};
+use super::sqlite::Transaction;
+use super::{Db, Tx};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::metrics::METRICS;
 use crate::model::Timestamp;
 
+/// No job waits longer than this for its transaction, whatever is in the way.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// A piece of work that shares its transaction with others.
 pub trait Job: Send {
     /// Does the work. May be called again, on a state as if the first call had never been, after
     /// another job of the batch has failed. `Err` means failure: what it wrote is undone. A
-    /// refusal by the rules is no failure; the job keeps it to itself.
+    /// refusal by the rules is no failure; the job keeps it to itself. With `Error::Unfinished`
+    /// what it wrote is kept, and it is called again in a later transaction.
     fn run(&mut self, tx: &Tx, now: Timestamp) -> Result<(), Error>;
 
-    /// Called once, after `COMMIT`, or with the reason why nothing of the job was kept.
+    /// Called once, after `COMMIT`, or with the reason why nothing of the job was kept. Never blocks.
     fn finish(self: Box<Self>, outcome: Result<(), Error>);
 }
 
-type BoxedJob = Box<dyn Job>;
+struct Waiting {
+    job: Box<dyn Job>,
+    since: Instant,
+}
 
 pub struct CommitQueue {
-    jobs: (Sender<BoxedJob>, Receiver<BoxedJob>),
-    baton: (Sender<Db>, Receiver<Db>),
+    job_sender: Sender<Waiting>,
+    job_receiver: Receiver<Waiting>,
+    baton_sender: Sender<Db>,
+    baton_receiver: Receiver<Db>,
     batch_jobs_max: usize,
-    durable: Durable,
     clock: Clock,
+    /// After an I/O error in COMMIT or a checkpoint: nothing is committed any more.
+    distrusted: AtomicBool,
     /// Told why another server should take over.
     retire: Sender<String>,
 }
@@ -46,102 +60,60 @@ pub struct CommitQueue {
 impl CommitQueue {
     pub fn new(
         writer: Db,
-        durable: Durable,
         queue_jobs_max: usize,
         batch_jobs_max: usize,
         clock: Clock,
         retire: Sender<String>,
     ) -> CommitQueue {
-        let baton = bounded(1);
-        baton.0.send(writer).expect("the channel has room for one");
+        let (job_sender, job_receiver) = bounded(queue_jobs_max);
+        let (baton_sender, baton_receiver) = bounded(1);
+        baton_sender
+            .send(writer)
+            .expect("the channel has room for one");
         CommitQueue {
-            jobs: bounded(queue_jobs_max),
-            baton,
+            job_sender,
+            job_receiver,
+            baton_sender,
+            baton_receiver,
             batch_jobs_max,
-            durable,
             clock,
+            distrusted: AtomicBool::new(false),
             retire,
-        }
-    }
-
-    /// Fails if what is in the WAL must not be copied, or the database file is not where it was. Must
-    /// not be called in a transaction.
-    pub fn check(&self, db: &Db) -> Result<(), Error> {
-        self.durable.check(db).inspect_err(|e| self.give_way(e))
-    }
-
-    /// Has the next batch written to the beginning of the WAL. Buyers wait only for what is copied
-    /// and flushed last; a reader who is in the way is not waited for. Must not be called in a
-    /// transaction.
-    pub fn restart_wal(&self, db: &Db) -> Result<(), Error> {
-        // What is written during the first round is left to the second.
-        for _ in 0..2 {
-            db.checkpoint()?;
-            self.durable.flush_database()?;
-        }
-        self.with_baton(Db::checkpoint_and_restart).map(|_| ())
-    }
-
-    /// At the end, when nobody else is at work any more: brings what is in the WAL into the database
-    /// file, as far as it can be trusted.
-    pub fn close(&self) -> Result<(), Error> {
-        self.with_baton(|writer| self.durable.close(writer))
-    }
-
-    /// Has another server take over, unless this one can sell again once the cause is gone.
-    fn give_way(&self, why: &Error) {
-        if self.durable.has_failed() {
-            let _ = self.retire.try_send(why.to_string());
         }
     }
 
     /// Queues a job, or gives it back if the queue is full. The caller then calls
     /// [`CommitQueue::lead`].
-    pub fn submit(&self, job: BoxedJob) -> Result<(), BoxedJob> {
-        self.jobs.0.try_send(job).map_err(|e| match e {
-            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
-        })
+    pub fn submit(&self, job: Box<dyn Job>) -> Result<(), Box<dyn Job>> {
+        let since = Instant::now();
+        self.job_sender
+            .try_send(Waiting { job, since })
+            .map_err(|e| match e {
+                TrySendError::Full(waiting) | TrySendError::Disconnected(waiting) => waiting.job,
+            })
     }
 
     /// Jobs that wait.
     pub fn queued(&self) -> i64 {
-        self.jobs.1.len() as i64
+        self.job_receiver.len() as i64
     }
 
     /// Jobs that may wait.
     pub fn queued_max(&self) -> i64 {
-        self.jobs.1.capacity().unwrap_or(0) as i64
+        self.job_receiver.capacity().unwrap_or(0) as i64
     }
 
     /// Commits what is queued, unless somebody else is at it.
     pub fn lead(&self) {
-        while !self.jobs.1.is_empty() {
-            let Ok(writer) = self.baton.1.try_recv() else {
+        while !self.job_receiver.is_empty() {
+            let Ok(writer) = self.baton_receiver.try_recv() else {
                 return;
             };
             let baton = self.hold(writer);
-            let mut batch: Vec<BoxedJob> =
-                self.jobs.1.try_iter().take(self.batch_jobs_max).collect();
-            if batch.is_empty() {
-                // Another leader took them before this one had the baton.
-                continue;
-            }
-            let mut outcomes = match self.check(baton.writer()) {
-                Ok(()) => commit(baton.writer(), &mut batch, &self.clock),
-                Err(e) => vec![Err(e); batch.len()],
-            };
-            let number = self.durable.written();
+            let finished = self.lead_batch(baton.writer());
             drop(baton);
-            if outcomes.iter().any(Result::is_ok)
-                && let Err(e) = self.durable.wait_for(number)
-            {
-                log::error!(jobs = batch.len(); "a batch may not be on disk: {e}");
-                self.give_way(&e);
-                outcomes.fill(Err(e));
-            }
-            count(&outcomes);
-            for (job, outcome) in batch.into_iter().zip(outcomes) {
-                job.finish(outcome);
+            for (waiting, outcome) in finished {
+                self.finish(waiting, outcome);
             }
         }
     }
@@ -152,28 +124,58 @@ impl CommitQueue {
         f: impl FnOnce(&Tx, Timestamp) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.with_baton(|writer| {
-            self.check(writer)?;
-            let transaction = Transaction::begin(&writer.conn, "BEGIN IMMEDIATE")?;
-            let tx = Tx::on(&writer.conn);
+            let transaction = self.begin(writer, WAIT_MAX)?;
+            let tx = transaction.tx();
             let result = f(&tx, self.clock.now())?;
-            transaction.commit()?;
+            self.commit(writer, transaction, &tx)?;
             METRICS.commits.inc();
-            METRICS.holds_released.inc_by(tx.holds_released());
             Ok(result)
         })
     }
 
-    /// Waits for the baton and does `f` with the write connection while nobody can commit.
+    /// Has the next batch written to the beginning of the WAL.
+    pub fn restart_wal(&self) -> Result<(), Error> {
+        self.with_baton(Db::restart_wal)
+    }
+
+    /// At the end, when nobody else is at work any more: brings what is in the WAL into the database
+    /// file, as far as readers let it, and unless it cannot be trusted.
+    pub fn close(&self) -> Result<(), Error> {
+        if self.is_distrusted() {
+            return Ok(());
+        }
+        self.with_baton(Db::empty_wal)
+    }
+
+    /// After an I/O error nothing more is committed here, and another server takes over.
+    pub fn distrust(&self, why: &Error) {
+        self.distrusted.store(true, Ordering::SeqCst);
+        self.retire(why.to_string());
+    }
+
+    pub fn is_distrusted(&self) -> bool {
+        self.distrusted.load(Ordering::SeqCst)
+    }
+
+    /// Has another server take over.
+    pub fn retire(&self, why: String) {
+        let _ = self.retire.try_send(why);
+    }
+
+    /// After a failed `COMMIT`, until [`bury`](Self::bury) has succeeded: tries it again.
+    pub fn bury_again(&self) {
+        let _ = self.with_baton(|writer| {
+            self.bury(writer);
+            Ok(())
+        });
+    }
+
     fn with_baton<T>(&self, f: impl FnOnce(&Db) -> Result<T, Error>) -> Result<T, Error> {
-        let writer = self
-            .baton
-            .1
-            .recv()
-            .map_err(|e| Error::Internal(e.to_string()))?;
-        let baton = self.hold(writer);
+        let writer = self.baton_receiver.recv();
+        let baton = self.hold(writer.map_err(|e| Error::Internal(e.to_string()))?);
         let result = f(baton.writer());
         drop(baton);
-        // Whoever has queued a job meanwhile found the baton taken, and went away.
+        // Whoever came meanwhile has gone away again.
         self.lead();
         result
     }
@@ -182,6 +184,151 @@ impl CommitQueue {
         Baton {
             writer: Some(writer),
             queue: self,
+        }
+    }
+
+    /// Takes jobs from the queue and decides about each: an outcome for every one that was taken.
+    fn lead_batch(&self, writer: &Db) -> Vec<(Waiting, Result<(), Error>)> {
+        let mut batch = Vec::with_capacity(self.batch_jobs_max.min(64));
+        let mut late = Vec::new();
+        for waiting in self.job_receiver.try_iter().take(self.batch_jobs_max) {
+            if waiting.since.elapsed() < WAIT_MAX {
+                batch.push(waiting);
+            } else {
+                late.push((waiting, Err(Error::Overloaded)));
+            }
+        }
+        let Some(oldest) = batch.iter().map(|waiting| waiting.since).min() else {
+            return late;
+        };
+        let outcomes = match self.begin(writer, WAIT_MAX.saturating_sub(oldest.elapsed())) {
+            Ok(transaction) => self.run(writer, transaction, &mut batch),
+            Err(e) => {
+                log::error!(jobs = batch.len() + self.job_receiver.len(); "cannot begin: {e}");
+                // The next would wait as long as these have, and in vain as well.
+                batch.extend(self.job_receiver.try_iter());
+                vec![Err(e); batch.len()]
+            }
+        };
+        count(&outcomes);
+        late.extend(batch.into_iter().zip(outcomes));
+        late
+    }
+
+    fn finish(&self, waiting: Waiting, outcome: Result<(), Error>) {
+        if outcome != Err(Error::Unfinished) {
+            return waiting.job.finish(outcome);
+        }
+        if let Err(job) = self.submit(waiting.job) {
+            job.finish(Err(Error::Overloaded));
+        }
+    }
+
+    fn begin<'w>(&self, writer: &'w Db, patience: Duration) -> Result<Transaction<'w>, Error> {
+        if self.is_distrusted() {
+            self.bury(writer);
+            let why = "an I/O error has happened, and another server is to take over";
+            return Err(Error::StorageUnavailable(why.into()));
+        }
+        writer.begin_write(patience)
+    }
+
+    /// One outcome for each job, in order.
+    fn run(
+        &self,
+        writer: &Db,
+        transaction: Transaction,
+        batch: &mut [Waiting],
+    ) -> Vec<Result<(), Error>> {
+        // Almost always nothing fails, and then no savepoint was needed. If something does, the
+        // whole batch is undone and run again, each job in a savepoint of its own.
+        let (tx, now) = (transaction.tx(), self.clock.now());
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for waiting in batch.iter_mut() {
+            match run_guarded(&mut waiting.job, &tx, now) {
+                Err(e) if e != Error::Unfinished => break,
+                outcome => outcomes.push(outcome),
+            }
+        }
+        let committed = if outcomes.len() == batch.len() {
+            self.commit(writer, transaction, &tx).map(|()| outcomes)
+        } else {
+            drop(transaction);
+            self.run_apart(writer, batch)
+        };
+        committed.unwrap_or_else(|e| {
+            log::error!(jobs = batch.len(); "a batch was not committed: {e}");
+            vec![Err(e); batch.len()]
+        })
+    }
+
+    fn run_apart(
+        &self,
+        writer: &Db,
+        batch: &mut [Waiting],
+    ) -> Result<Vec<Result<(), Error>>, Error> {
+        let transaction = self.begin(writer, WAIT_MAX)?;
+        let (tx, now) = (transaction.tx(), self.clock.now());
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for waiting in batch {
+            let released = tx.holds_released();
+            let mut outcome = Ok(());
+            transaction
+                .savepoint(|| {
+                    outcome = run_guarded(&mut waiting.job, &tx, now);
+                    match &outcome {
+                        Err(e) if *e != Error::Unfinished => Err(e.clone()),
+                        _ => Ok(()),
+                    }
+                })
+                .or_else(|e| {
+                    tx.set_holds_released(released);
+                    // Otherwise SQLite has rolled back everything, the jobs before this one included.
+                    if transaction.is_open() {
+                        Ok(())
+                    } else {
+                        Err(e)
+                    }
+                })?;
+            outcomes.push(outcome);
+        }
+        self.commit(writer, transaction, &tx)?;
+        Ok(outcomes)
+    }
+
+    /// Errors: nothing of the transaction is kept, also not by the server that takes over.
+    fn commit(&self, writer: &Db, transaction: Transaction, tx: &Tx) -> Result<(), Error> {
+        let result = transaction.commit();
+        match &result {
+            Ok(()) => METRICS.holds_released.inc_by(tx.holds_released()),
+            Err(e @ Error::DiskFailed(_)) => {
+                log::error!("COMMIT failed: {e}");
+                self.distrusted.store(true, Ordering::SeqCst);
+                self.bury(writer);
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// Makes sure that a transaction whose `COMMIT` failed never comes back, then has another server
+    /// take over.
+    ///
+    /// SQLite has rolled it back, but if it was the flush that failed, all of it stands in the WAL,
+    /// behind the last transaction that was committed, and a server that reads the WAL anew would
+    /// take it for one more. The next commit overwrites its first frame, and with that the checksums
+    /// of its other frames, each of which covers the frames before it, are wrong. So a commit of
+    /// nothing is made, before anybody is told that nothing was sold. It flushes the WAL anew as
+    /// well, so that what the next server appends does not stand behind a gap. Until it succeeds
+    /// (the disk may go on failing) everybody is refused here, and nobody takes over.
+    fn bury(&self, writer: &Db) {
+        let buried = writer.begin_write(WAIT_MAX).and_then(|transaction| {
+            transaction.tx().readiness_touch()?;
+            transaction.commit()
+        });
+        match buried {
+            Ok(()) => self.retire("an I/O error".to_owned()),
+            Err(e) => log::error!("the disk still fails: {e}"),
         }
     }
 }
@@ -203,13 +350,14 @@ impl Baton<'_> {
 impl Drop for Baton<'_> {
     fn drop(&mut self) {
         if let Some(writer) = self.writer.take() {
-            let _ = self.queue.baton.0.send(writer);
+            let _ = self.queue.baton_sender.send(writer);
         }
     }
 }
 
 fn count(outcomes: &[Result<(), Error>]) {
-    if outcomes.iter().any(Result::is_ok) {
+    let is_kept = |outcome: &Result<(), Error>| matches!(outcome, Ok(()) | Err(Error::Unfinished));
+    if outcomes.iter().any(is_kept) {
         METRICS.commits.inc();
         METRICS.jobs_per_commit.observe(outcomes.len() as f64);
     } else {
@@ -217,78 +365,7 @@ fn count(outcomes: &[Result<(), Error>]) {
     }
 }
 
-/// One outcome for each job, in order.
-fn commit(writer: &Db, batch: &mut [BoxedJob], clock: &Clock) -> Vec<Result<(), Error>> {
-    // Almost always nothing fails, and then no savepoint was needed. If something does, the whole
-    // batch is undone and run again, each job in a savepoint of its own.
-    let outcomes = match run_together(writer, batch, clock) {
-        Attempt::Done => return vec![Ok(()); batch.len()],
-        Attempt::JobFailed => run_apart(writer, batch, clock),
-        Attempt::TransactionFailed(e) => Err(e),
-    };
-    outcomes.unwrap_or_else(|e| {
-        log::error!(jobs = batch.len(); "a batch was not committed: {e}");
-        vec![Err(e); batch.len()]
-    })
-}
-
-enum Attempt {
-    Done,
-    JobFailed,
-    TransactionFailed(Error),
-}
-
-fn run_together(writer: &Db, batch: &mut [BoxedJob], clock: &Clock) -> Attempt {
-    let transaction = match Transaction::begin(&writer.conn, "BEGIN IMMEDIATE") {
-        Ok(transaction) => transaction,
-        Err(e) => return Attempt::TransactionFailed(e),
-    };
-    let (tx, now) = (Tx::on(&writer.conn), clock.now());
-    for job in batch {
-        if run_guarded(job, &tx, now).is_err() {
-            return Attempt::JobFailed;
-        }
-    }
-    match transaction.commit() {
-        Ok(()) => {
-            METRICS.holds_released.inc_by(tx.holds_released());
-            Attempt::Done
-        }
-        Err(e) => Attempt::TransactionFailed(e),
-    }
-}
-
-fn run_apart(
-    writer: &Db,
-    batch: &mut [BoxedJob],
-    clock: &Clock,
-) -> Result<Vec<Result<(), Error>>, Error> {
-    let transaction = Transaction::begin(&writer.conn, "BEGIN IMMEDIATE")?;
-    let (tx, now) = (Tx::on(&writer.conn), clock.now());
-    let mut outcomes = Vec::with_capacity(batch.len());
-    for job in batch {
-        writer.conn.execute_batch("SAVEPOINT job")?;
-        let released = tx.holds_released();
-        let outcome = run_guarded(job, &tx, now);
-        if !transaction.is_open() {
-            // SQLite has rolled back everything, the jobs before this one included.
-            return Err(outcome
-                .err()
-                .unwrap_or(Error::StorageUnavailable("rolled back".into())));
-        }
-        if outcome.is_err() {
-            writer.conn.execute_batch("ROLLBACK TO job")?;
-            tx.set_holds_released(released);
-        }
-        writer.conn.execute_batch("RELEASE job")?;
-        outcomes.push(outcome);
-    }
-    transaction.commit()?;
-    METRICS.holds_released.inc_by(tx.holds_released());
-    Ok(outcomes)
-}
-
-fn run_guarded(job: &mut BoxedJob, tx: &Tx, now: Timestamp) -> Result<(), Error> {
+fn run_guarded(job: &mut Box<dyn Job>, tx: &Tx, now: Timestamp) -> Result<(), Error> {
     catch_unwind(AssertUnwindSafe(|| job.run(tx, now)))
         .unwrap_or_else(|_| Err(Error::Internal("a job panicked".into())))
 }

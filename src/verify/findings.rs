@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// So many violations are kept; the others are counted.
 const KEPT_MAX: usize = 100;
 
 /// What a violation violates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// A table, index or trigger is missing, altered or foreign.
@@ -19,7 +19,7 @@ pub enum Check {
     ForeignKeys,
     /// Something could not be read.
     Unreadable,
-    /// The ledger's rows are numbered from 1 without a gap.
+    /// An event's ledger rows are numbered from 1 without a gap.
     LedgerGap,
     /// A ledger row is of a known kind, and about a ticket if its kind is.
     LedgerKind,
@@ -27,11 +27,11 @@ pub enum Check {
     LedgerSpots,
     /// An event's first row puts it on sale, and no other does.
     EventStart,
-    /// After every row, 0 <= free spots <= capacity.
+    /// After every row, 0 <= free spots <= capacity, and the free spots are those that the row tells.
     RunningSum,
     /// A ticket's rows follow the state machine, each in time.
     Transition,
-    /// An event's `available_spots` is the sum of its rows.
+    /// An event's `available_spots` is the sum of its rows, and `changes` their number.
     EventBalance,
     /// An event's `total_spots` is the capacity that its rows give it.
     EventCapacity,
@@ -47,8 +47,16 @@ pub enum Check {
     LiveTwice,
     /// A key stands once, and no ticket was sold under two.
     KeyTwice,
-    /// A key's ticket exists.
+    /// A key's ticket or event exists.
     KeyWithoutTicket,
+}
+
+impl Check {
+    /// The check that a statement's column is named after.
+    pub(super) fn named(name: &str) -> Check {
+        let name = serde_json::Value::from(name);
+        serde_json::from_value(name).unwrap_or(Check::Unreadable)
+    }
 }
 
 /// One thing that is wrong. The sentence holds no address, key or ticket id: tickets are named by
@@ -82,9 +90,10 @@ impl Findings {
         }
     }
 
-    pub fn append(&mut self, later: Findings) {
+    pub fn and(mut self, later: Findings) -> Findings {
         self.total += later.total;
         self.first.extend(later.first);
         self.first.truncate(KEPT_MAX);
+        self
     }
 }

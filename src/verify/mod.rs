@@ -1,24 +1,35 @@
 //! `lastseat verify`: proves from the ledger that a file never oversold, and that what it says now
 //! is what came of it.
 //!
-//! The ledger is replayed from its first row ([`replay`]); then every event, ticket and key is
-//! compared with what the replay says of it. It only reads, so it may be run on a live file. It
-//! takes about 400 bytes of memory a ticket.
+//! Each file of `AUDITS` is one statement that returns what is wrong, a column for each [`Check`].
+//! It only reads, so it may be run on a live file. What SQLite has to sort goes to temporary files
+//! where it is much.
 
 mod findings;
-mod replay;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 
 use findings::Findings;
 pub use findings::{Check, Violation};
-use replay::Books;
 
 use crate::error::Error;
-use crate::store::{Audit, OpenError, Unreadable};
+use crate::store::{Audit, Counts, OpenError};
+
+/// What is looked at, and the statement that looks.
+const AUDITS: [(&str, &str); 8] = [
+    ("the ledger", include_str!("../../sql/audit_ledger.sql")),
+    ("the events", include_str!("../../sql/audit_events.sql")),
+    ("the tickets", include_str!("../../sql/audit_tickets.sql")),
+    ("the holders", include_str!("../../sql/audit_holders.sql")),
+    ("the ticket ids", include_str!("../../sql/audit_ids.sql")),
+    ("the keys", include_str!("../../sql/audit_keys.sql")),
+    ("the keys", include_str!("../../sql/audit_keys_twice.sql")),
+    ("the keys", include_str!("../../sql/audit_sales_twice.sql")),
+];
 
 /// What was looked at, and what is wrong.
 #[derive(Debug, Default, Serialize)]
@@ -41,25 +52,36 @@ impl Report {
     }
 }
 
-/// Verifies the file as it is at this moment. `progress` is told what is being done and how many
-/// rows have been read, now and then.
+/// Why a server is not ready, while it is not; shared by who verifies and who is asked.
+#[derive(Debug, Default)]
+pub struct Unready(Mutex<Option<&'static str>>);
+
+impl Unready {
+    pub fn set(&self, reason: Option<&'static str>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    pub fn reason(&self) -> Option<&'static str> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Verifies the file as it is at this moment. `progress` is told what is being looked at, and how
+/// many rows there are in all.
 ///
 /// Errors: those of opening it. Whatever is wrong inside is a violation in the report.
 pub fn verify(path: &Path, progress: &mut dyn FnMut(&str, u64)) -> Result<Report, OpenError> {
     let started = Instant::now();
     let audit = Audit::open(path)?;
-    let mut run = Run {
-        findings: Findings::default(),
-        progress: Progress::new(progress),
-    };
+    let mut findings = Findings::default();
     // SQLite's own checks take as long as all the rest, so they have a thread of their own.
-    let (mut findings, report) = std::thread::scope(|scope| {
+    let (structure, report) = std::thread::scope(|scope| {
         let structure = scope.spawn(|| check_structure(path));
-        let report = run.replay_and_compare(&audit);
-        (run.progress.tell)("the file's structure", report.rows());
+        let report = check_contents(&audit, &mut findings, progress);
+        progress("the file's structure", report.rows());
         (structure.join().expect("only reads"), report)
     });
-    findings.append(run.findings);
+    let findings = structure.and(findings);
     let seconds = started.elapsed().as_secs_f64();
     Ok(Report {
         ok: findings.total == 0,
@@ -90,97 +112,30 @@ fn check_structure(path: &Path) -> Findings {
     findings
 }
 
-struct Run<'p> {
-    findings: Findings,
-    progress: Progress<'p>,
-}
-
-impl Run<'_> {
-    fn replay_and_compare(&mut self, audit: &Audit) -> Report {
-        let mut books = Books::default();
-        let ledger_rows = self.walk("the ledger", |run, count| {
-            audit.ledger(|row| run.row("ledger", row, count, |f, row| books.enter(&row, f)))
+fn check_contents(
+    audit: &Audit,
+    findings: &mut Findings,
+    progress: &mut dyn FnMut(&str, u64),
+) -> Report {
+    let counts = audit.counts().unwrap_or_else(|e| {
+        findings.add(Check::Unreadable, e);
+        Counts::default()
+    });
+    let report = Report {
+        events: counts.events,
+        tickets: counts.tickets,
+        ledger_rows: counts.ledger_rows,
+        keys: counts.keys,
+        ..Report::default()
+    };
+    for (what, sql) in AUDITS {
+        progress(what, report.rows());
+        let found = audit.find(sql, |check, sentence| {
+            findings.add(Check::named(check), sentence);
         });
-        let tickets = self.walk("the tickets", |run, count| {
-            audit.tickets(|row| run.row("tickets", row, count, |f, t| books.compare_ticket(&t, f)))
-        });
-        let events = self.walk("the events", |run, count| {
-            audit.events(|row| run.row("events", row, count, |f, e| books.compare_event(&e, f)))
-        });
-        let keys = self.walk("the keys", |run, count| {
-            let name = "idempotency_keys";
-            audit.keys(|row| {
-                let number = *count + 1;
-                run.row(name, row, count, |f, k| books.compare_key(k, number, f));
-            })
-        });
-        books.close(&mut self.findings);
-        Report {
-            events,
-            tickets,
-            ledger_rows,
-            keys,
-            ..Report::default()
+        if let Err(e) = found {
+            findings.add(Check::Unreadable, format!("{what}: {e}"));
         }
     }
-
-    /// Returns how many rows were walked over.
-    fn walk(
-        &mut self,
-        what: &'static str,
-        rows: impl FnOnce(&mut Self, &mut u64) -> Result<(), Error>,
-    ) -> u64 {
-        self.progress.doing = what;
-        let mut count = 0;
-        if let Err(e) = rows(self, &mut count) {
-            let after = format!("{what} after row {count}: {e}");
-            self.findings.add(Check::Unreadable, after);
-        }
-        count
-    }
-
-    fn row<T>(
-        &mut self,
-        table: &str,
-        row: Result<T, Unreadable>,
-        count: &mut u64,
-        see: impl FnOnce(&mut Findings, T),
-    ) {
-        *count += 1;
-        self.progress.one_more();
-        match row {
-            Ok(row) => see(&mut self.findings, row),
-            Err((number, e)) => {
-                let what = format!("{table}, row number {number}: {e}");
-                self.findings.add(Check::Unreadable, what);
-            }
-        }
-    }
-}
-
-struct Progress<'p> {
-    tell: &'p mut dyn FnMut(&str, u64),
-    doing: &'static str,
-    rows: u64,
-    next: Instant,
-}
-
-impl<'p> Progress<'p> {
-    fn new(tell: &'p mut dyn FnMut(&str, u64)) -> Progress<'p> {
-        Progress {
-            tell,
-            doing: "",
-            rows: 0,
-            next: Instant::now(),
-        }
-    }
-
-    fn one_more(&mut self) {
-        self.rows += 1;
-        // The clock costs more than the row.
-        if self.rows.is_multiple_of(1_024) && Instant::now() >= self.next {
-            self.next = Instant::now() + Duration::from_millis(100);
-            (self.tell)(self.doing, self.rows);
-        }
-    }
+    report
 }

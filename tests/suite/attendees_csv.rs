@@ -80,10 +80,14 @@ fn an_address_is_quoted_where_it_must_be_and_never_a_formula() {
         ("\rx@y", "\"'\rx@y\""),
     ];
     for (n, (email, _)) in by_hand.iter().enumerate() {
-        let sql = "INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
-                   VALUES (printf('%036d', ?1), ?2, ?3, 'reserved', 1, 9000000000000)";
+        let sql = "INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
+                   VALUES (unhex(printf('%032d', ?1)), ?2, ?3, ?3, 'reserved', 1, 9000000000000)";
         let db = server.db();
         db.execute(sql, (n as i64, event, email)).unwrap();
+        let sql = "INSERT INTO ledger
+                   SELECT id, changes + 1 + ?1, 1, 'reserved', ?2, -1, 0 FROM events WHERE id = ?3";
+        db.execute(sql, (n as i64, db.last_insert_rowid(), event))
+            .unwrap();
     }
     let csv = export(&server, event).expect_status(200).body;
     let rows: Vec<&str> = csv.split("\r\n").skip(1).collect();

@@ -114,26 +114,36 @@ pub fn sell_for_good(server: &Server, event: i64, email: &str) -> String {
 /// The kinds of an event's ledger rows in order, with what each did to the available spots.
 pub fn ledger(server: &Server, event: i64) -> Vec<(String, i64)> {
     let db = server.db();
-    let sql = "SELECT kind, spots FROM ledger WHERE event_id = ?1 ORDER BY seq";
+    let sql = "SELECT kind, spots FROM ledger WHERE event_id = ?1 ORDER BY n";
     let mut statement = db.prepare(sql).unwrap();
     let rows = statement.query_map([event], |row| Ok((row.get(0)?, row.get(1)?)));
     rows.unwrap().map(Result::unwrap).collect()
 }
 
-/// Sells so many tickets of an event at once, by statements of its own: to buy them would take the
-/// test's time.
+/// Sells so many tickets of a new event at once, by statements of its own: to buy them would take
+/// the test's time.
 pub fn fill(server: &Server, event: i64, tickets: i64) {
+    fill_until(server, event, tickets, 9_000_000_000_000);
+}
+
+/// The same, as holds that end at that time.
+pub fn fill_until(server: &Server, event: i64, tickets: i64, expires_at: i64) {
     let db = server.db();
     let sql = format!(
         "BEGIN IMMEDIATE;
          WITH RECURSIVE n (i) AS (SELECT 1 WHERE {tickets} > 0
                                UNION ALL SELECT i + 1 FROM n WHERE i < {tickets})
-         INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
-         SELECT printf('00000000-0000-4000-%04d-%012d', {event}, i), {event}, 'buyer-' || i || '@example.com',
-                'reserved', 1, 9000000000000 FROM n;
-         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
-         SELECT 1, event_id, ticket_id, 'reserved', -1 FROM tickets WHERE event_id = {event};
-         UPDATE events SET available_spots = available_spots - {tickets} WHERE id = {event};
+         INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
+         SELECT unhex(printf('%08x%024x', {event}, i)), {event}, 'buyer-' || i || '@example.com',
+                'buyer-' || i || '@example.com', 'reserved', 1, {expires_at} FROM n;
+         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
+         SELECT e.id, e.changes + row_number() OVER sold, 1, 'reserved', t.seq, -1,
+                e.available_spots - row_number() OVER sold
+         FROM events AS e JOIN tickets AS t ON t.event_id = e.id
+         WHERE e.id = {event}
+         WINDOW sold AS (ORDER BY t.seq);
+         UPDATE events SET available_spots = available_spots - {tickets}, changes = changes + {tickets}
+         WHERE id = {event};
          COMMIT;"
     );
     db.execute_batch(&sql).unwrap();

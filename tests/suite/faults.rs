@@ -70,7 +70,7 @@ fn a_damaged_page_is_a_503_and_never_a_sale() {
     let page = page as usize;
     drop(conn);
     let mut bytes = std::fs::read(&db).unwrap();
-    bytes[(page - 1) * 4096..(page - 1) * 4096 + 8].copy_from_slice(&[0x55; 8]);
+    bytes[(page - 1) * 2048..(page - 1) * 2048 + 8].copy_from_slice(&[0x55; 8]);
     std::fs::write(&db, bytes).unwrap();
 
     let server = Server::builder().rate_limit_off().db(&db).start();

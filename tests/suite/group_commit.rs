@@ -3,14 +3,11 @@
 //! forgotten.
 
 use super::contract_support::{USER, register_with_key, send};
-use crate::support::stampede::Order;
 use crate::support::{
     Client, FrozenClock, PATIENCE, Response, Server, assert_sound, pause_for_arrival, wait_until,
 };
-use rusqlite::Connection;
 use std::net::TcpStream;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Orders that share a batch, in the tests of what becomes of one.
 const ORDERS: usize = 20;
@@ -63,27 +60,9 @@ fn in_one_batch(
     })
 }
 
-/// None if the server breaks off.
-fn try_buy(server: &Server, event: i64, n: usize) -> Option<Response> {
-    let order = Order::by(format!("buyer-{n}@example.com")).with_key(format!("order-{n}"));
-    let path = format!("/events/{event}/register");
-    let client = Client::try_connect(server.addr(), None);
-    client
-        .and_then(|mut client| client.try_post(&path, "user", &order.json()))
-        .ok()
-}
-
-fn sold(server: &Server, event: i64, n: usize) -> bool {
-    try_buy(server, event, n).is_some_and(|answer| answer.status == 201)
-}
-
 fn tickets(server: &Server) -> i64 {
-    tickets_by(&server.db())
-}
-
-fn tickets_by(db: &Connection) -> i64 {
     let sql = "SELECT count(*) FROM tickets";
-    db.query_row(sql, [], |row| row.get(0)).unwrap()
+    server.db().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 /// In each round every client waits for its answer, and nobody asks anything meanwhile: a job that
@@ -228,96 +207,5 @@ fn a_commit_that_fails_sells_nothing_to_anybody() {
         assert_eq!(sold.header("Idempotent-Replayed"), None);
     }
     assert_eq!(tickets(&server), ORDERS as i64 + 1);
-    assert_sound(server.db_path());
-}
-
-/// What a flush that failed has lost, no later flush that succeeds brings back: the server gives way
-/// to another, which reads the file anew.
-#[test]
-fn after_a_failed_flush_another_server_takes_over_and_nothing_acknowledged_is_lost() {
-    let clock = FrozenClock::new();
-    let server = start(&clock, &["--workers", "2"]);
-    let event = server.create_event("Disk", 100);
-    let kept = buy(&server, event, ORDERS + 1).expect_status(201);
-    let first = server.server_pid();
-    let flush_fails = clock.folder().join("flush_fails");
-    let order = |n| buy(&server, event, n);
-    let break_disk = || std::fs::write(&flush_fails, "").unwrap();
-    for answer in in_one_batch(&server, order, break_disk) {
-        answer.expect_problem(503, "storage_unavailable");
-    }
-    let mut refused = 0;
-    let taken_over = wait_until(PATIENCE, || {
-        // Nothing else may be answered, and a server that gives way may break off.
-        if let Some(answer) = try_buy(&server, event, 0) {
-            answer.expect_problem(503, "storage_unavailable");
-            refused += 1;
-        }
-        refused >= 3 && server.try_server_pid().is_some_and(|pid| pid != first)
-    });
-    assert!(taken_over, "{}", server.log());
-
-    std::fs::remove_file(&flush_fails).unwrap();
-    assert!(wait_until(PATIENCE, || sold(&server, event, 0)));
-    let again = buy(&server, event, ORDERS + 1).expect_status(201);
-    assert_eq!(again.text("ticket_id"), kept.text("ticket_id"));
-    for n in 1..=ORDERS {
-        buy(&server, event, n).expect_status(201);
-    }
-    assert_eq!(tickets(&server), ORDERS as i64 + 2);
-    assert_sound(server.db_path());
-}
-
-/// The flush of the database file, that is, before the WAL starts over: nobody buys meanwhile.
-#[test]
-fn after_a_failed_flush_of_what_was_copied_another_server_takes_over() {
-    let clock = FrozenClock::new();
-    let server = start(&clock, &["--workers", "2"]);
-    let event = server.create_event("Disk", 100);
-    buy(&server, event, 1).expect_status(201);
-    let first = server.server_pid();
-    let flush_fails = clock.folder().join("flush_fails");
-    std::fs::write(&flush_fails, "").unwrap();
-    // More than the 64 MiB at which the WAL is made to start over.
-    let filler = "PRAGMA wal_autocheckpoint = 0; CREATE TABLE filler (bytes);
-                  INSERT INTO filler VALUES (zeroblob(70000000)); DROP TABLE filler";
-    server.db().execute_batch(filler).unwrap();
-    let gone = || server.try_server_pid().is_some_and(|pid| pid != first);
-    assert!(wait_until(PATIENCE, gone), "{}", server.log());
-    std::fs::remove_file(&flush_fails).unwrap();
-    assert!(wait_until(PATIENCE, || sold(&server, event, 2)));
-    assert_eq!(tickets(&server), 2);
-    assert_sound(server.db_path());
-}
-
-/// A reader keeps the WAL from being emptied, and what is written behind a gap in it would be lost.
-#[test]
-fn who_takes_over_serves_nothing_before_the_wal_is_empty() {
-    let clock = FrozenClock::new();
-    let server = start(&clock, &["--workers", "2"]);
-    let event = server.create_event("Disk", 100);
-    let first = server.server_pid();
-    let reader = server.db();
-    reader.execute_batch("BEGIN").unwrap();
-    assert_eq!(tickets_by(&reader), 0);
-    let flush_fails = clock.folder().join("flush_fails");
-    std::fs::write(&flush_fails, "").unwrap();
-    buy(&server, event, 1).expect_problem(503, "storage_unavailable");
-    let gone = || server.try_server_pid().is_some_and(|pid| pid != first);
-    assert!(wait_until(PATIENCE, gone), "{}", server.log());
-    std::fs::remove_file(&flush_fails).unwrap();
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let buyer = scope.spawn(|| {
-            assert!(wait_until(PATIENCE, || sold(&server, event, 1)));
-            ended.load(Ordering::SeqCst)
-        });
-        pause_for_arrival();
-        ended.store(true, Ordering::SeqCst);
-        reader.execute_batch("ROLLBACK").unwrap();
-        let was_ended = buyer.join().unwrap();
-        assert!(was_ended, "sold while the WAL was in use: {}", server.log());
-    });
-    assert_eq!(tickets(&server), 1);
     assert_sound(server.db_path());
 }

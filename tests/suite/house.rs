@@ -1,5 +1,5 @@
 //! The house of `src/lib.rs`: imports point down only, tiny_http is known in `http/` alone and
-//! rusqlite in `store/` alone.
+//! rusqlite in `store/sqlite/` alone.
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,19 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
             false => vec![path],
         })
         .collect()
+}
+
+#[test]
+fn rusqlite_is_known_in_the_folder_of_its_engine() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&src) {
+        let text = std::fs::read_to_string(&path).expect("a source file");
+        let uses = text.contains("use rusqlite") || text.contains("rusqlite::");
+        assert!(
+            !uses || path.starts_with(src.join("store/sqlite")),
+            "{path:?}"
+        );
+    }
 }
 
 /// Each room's name and the text of one of its files.

@@ -284,3 +284,65 @@ fn a_request_without_a_key_is_never_a_replay() {
     }
     assert_eq!(server.get("/events").json().as_array().unwrap().len(), 3);
 }
+
+/// A newer version of the program has given the first answer, with a member that this one does not
+/// know.
+#[test]
+fn the_first_answer_comes_again_byte_for_byte_whoever_gave_it() {
+    let server = unlimited();
+    let event = server.create_event("Harbour walk", 5);
+    register_with_key(&server, event, "ada@example.com", "sale").expect_status(201);
+    create_with_key(&server, "event", &json!({"name": "Walk", "total_spots": 5}))
+        .expect_status(201);
+    let db = server.db();
+    let guard = "SELECT sql FROM sqlite_schema WHERE name = 'idempotency_keys_fixed'";
+    let guard: String = db.query_row(guard, [], |row| row.get(0)).unwrap();
+    let by_another = "DROP TRIGGER idempotency_keys_fixed;
+        UPDATE idempotency_keys SET body = replace(body, '{', '{\"seat\" : \"4B\",  ');";
+    db.execute_batch(&format!("{by_another} {guard}")).unwrap();
+    let sql = "SELECT body FROM idempotency_keys ORDER BY seq";
+    let mut statement = db.prepare(sql).unwrap();
+    let bodies = statement.query_map([], |row| row.get::<_, String>(0));
+    let bodies: Vec<String> = bodies.unwrap().map(Result::unwrap).collect();
+    let again = [
+        register_with_key(&server, event, "ada@example.com", "sale"),
+        create_with_key(&server, "event", &json!({"name": "Walk", "total_spots": 5})),
+    ];
+    for (again, body) in again.iter().zip(bodies) {
+        assert_eq!(again.status, 201, "{again:?}");
+        assert!(body.contains("\"seat\" : \"4B\""), "{body}");
+        assert_eq!(again.body.trim_end(), body);
+    }
+}
+
+/// The body says what was sold; the header says what has become of it.
+#[test]
+fn a_replay_says_what_the_ticket_is_now() {
+    let (clock, server) = frozen(&[]);
+    let event = server.create_event("Harbour walk", 5);
+    let buy = |name: &str| register_with_key(&server, event, &format!("{name}@example.com"), name);
+    let [kept, lost, given_back] = ["kept", "lost", "given-back"].map(|name| {
+        let first = buy(name).expect_status(201);
+        assert_eq!(first.header("Ticket-Status"), None);
+        assert_eq!(buy(name).header("Ticket-Status"), Some("reserved"));
+        first.text("ticket_id")
+    });
+    confirm_with_key(&server, &kept, "pay", "{}").expect_status(200);
+    server
+        .post(&format!("/tickets/{given_back}/cancel"), "user", "")
+        .expect_status(200);
+    clock.advance(300_000);
+    let _ = lost;
+    for (name, now) in [
+        ("kept", "confirmed"),
+        ("lost", "cancelled"),
+        ("given-back", "cancelled"),
+    ] {
+        let again = buy(name).expect_status(201);
+        assert_eq!(again.header("Ticket-Status"), Some(now), "{name}");
+        assert_eq!(again.text("status"), "reserved");
+    }
+    let again = confirm_with_key(&server, &kept, "pay", "{}").expect_status(200);
+    assert_eq!(again.header("Ticket-Status"), Some("confirmed"));
+    assert_eq!(again.text("status"), "confirmed");
+}

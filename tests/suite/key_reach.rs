@@ -37,7 +37,7 @@ fn an_organizer_sees_own_events_only() {
 }
 
 #[test]
-fn an_idempotency_key_does_not_hand_an_event_to_another_organizer() {
+fn an_idempotency_key_is_one_callers_own() {
     let server = keyed();
     let (ada, bob) = (add(&server, "organizer"), add(&server, "organizer"));
     let create = |key: &str| {
@@ -48,7 +48,26 @@ fn an_idempotency_key_does_not_hand_an_event_to_another_organizer() {
         ];
         send(&server, "POST", "/events", &headers, Some(EVENT))
     };
-    let first = create(&ada).expect_status(201);
-    assert_eq!(create(&ada).expect_status(201).body, first.body);
-    assert_problem(&create(&bob), 422, "idempotency_key_reused");
+    let of_ada = create(&ada).expect_status(201);
+    let of_bob = create(&bob).expect_status(201);
+    assert_ne!(of_ada.json()["id"], of_bob.json()["id"]);
+    assert_eq!(of_bob.header("Idempotent-Replayed"), None);
+    for (key, first) in [(&ada, &of_ada), (&bob, &of_bob)] {
+        let again = create(key).expect_status(201);
+        assert_eq!(again.body, first.body);
+        assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
+    }
+    let users = [add(&server, "user"), add(&server, "user")];
+    let event = of_ada.json()["id"].as_i64().unwrap();
+    for (buyer, key) in users.iter().enumerate() {
+        let credentials = bearer(key);
+        let headers = [
+            ("Authorization", credentials.as_str()),
+            ("Idempotency-Key", "order-1"),
+        ];
+        let body = format!(r#"{{"email":"buyer-{buyer}@example.com"}}"#);
+        let path = format!("/events/{event}/register");
+        let sold = send(&server, "POST", &path, &headers, Some(&body)).expect_status(201);
+        assert_eq!(sold.header("Idempotent-Replayed"), None);
+    }
 }

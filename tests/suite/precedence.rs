@@ -285,7 +285,7 @@ fn an_expired_or_cancelled_ticket_is_told_before_a_strange_address() {
     let [expired, cancelled] =
         ["ada@example.com", "eve@example.com"].map(|e| sell(&server, event, e));
     let sql = "UPDATE tickets SET status = 'cancelled', cancelled_at = 1, cancel_reason = 'holder'
-               WHERE ticket_id = ?";
+               WHERE ticket_id = unhex(?, '-')";
     server.db().execute(sql, [&cancelled]).unwrap();
     clock.advance(300_000);
     let confirm = |ticket: &str| {

@@ -221,7 +221,7 @@ fn a_cancelled_ticket_does_not_lock_its_holder_out() {
 /// A cancellation as the holder's own would be written.
 fn cancel_by_hand(server: &Server, ticket_id: &str) {
     let sql = "UPDATE tickets SET status = 'cancelled', cancelled_at = created_at,
-               cancel_reason = 'holder' WHERE ticket_id = ?";
+               cancel_reason = 'holder' WHERE ticket_id = unhex(?, '-')";
     assert_eq!(server.db().execute(sql, [ticket_id]).unwrap(), 1);
 }
 

@@ -1,8 +1,9 @@
-//! The schema defends itself: wrong statements typed by hand fail, whatever the program does, and
-//! whichever of SQLite's switches the hand has not set.
+//! The schema defends itself: wrong statements typed by hand fail, whatever the program does. What
+//! SQLite lets through while its switches are as the sqlite3 shell has them, the next sale or
+//! `lastseat verify` finds.
 
 use super::contract_support::{register_with_key, sell, unlimited};
-use crate::support::Server;
+use crate::support::{PATIENCE, Server, verify};
 use rusqlite::Connection;
 
 /// A database with one event (id 1, 5 spots) and four tickets: seq 1 reserved, 2 confirmed,
@@ -23,7 +24,7 @@ fn furnished() -> (Server, Connection) {
         }
         if is_cancelled {
             let sql = "UPDATE tickets SET status = 'cancelled', cancelled_at = created_at + 1,
-                       cancel_reason = 'holder' WHERE ticket_id = ?";
+                       cancel_reason = 'holder' WHERE ticket_id = unhex(?, '-')";
             server.db().execute(sql, [&ticket]).unwrap();
         }
     }
@@ -55,7 +56,23 @@ fn contents(db: &Connection) -> Vec<String> {
 #[track_caller]
 fn assert_all_refused(statements: &[&str]) {
     let (server, db) = furnished();
-    let before = contents(&db);
+    assert_all_refused_by(&db, statements);
+    drop(server);
+}
+
+/// The same with the switches as the program has them.
+#[track_caller]
+fn assert_all_refused_with_switches(statements: &[&str]) {
+    let (server, db) = furnished();
+    db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON")
+        .unwrap();
+    assert_all_refused_by(&db, statements);
+    drop(server);
+}
+
+#[track_caller]
+fn assert_all_refused_by(db: &Connection, statements: &[&str]) {
+    let before = contents(db);
     let mut accepted = Vec::new();
     for sql in statements {
         db.execute_batch("SAVEPOINT attempt").unwrap();
@@ -69,8 +86,30 @@ fn assert_all_refused(statements: &[&str]) {
             .unwrap();
     }
     assert!(accepted.is_empty(), "the schema let pass: {accepted:#?}");
-    assert_eq!(contents(&db), before);
-    drop(server);
+    assert_eq!(contents(db), before);
+}
+
+/// Each statement, typed where the switches are off, leaves a file that `verify` calls unsound by
+/// one of these names.
+#[track_caller]
+fn assert_all_found(statements: &[(&str, &str)]) {
+    let (server, db) = furnished();
+    drop(db);
+    server.sigterm();
+    assert!(server.wait(PATIENCE).success());
+    let copy = server.db_path().with_extension("copy");
+    for (sql, check) in statements {
+        std::fs::copy(server.db_path(), &copy).unwrap();
+        let db = Connection::open(&copy).unwrap();
+        db.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = OFF")
+            .unwrap();
+        assert_eq!(db.execute(sql, []).unwrap(), 1, "{sql}");
+        drop(db);
+        let report = verify(&copy);
+        let violations = report["violations"].as_array().unwrap();
+        let is_named = violations.iter().any(|v| v["check"] == *check);
+        assert!(is_named, "{sql}: no {check} in {violations:#?}");
+    }
 }
 
 /// A constraint or a trigger, rather than a typing mistake in this test.
@@ -184,94 +223,148 @@ fn a_tickets_times_and_reasons_fit_its_status() {
 #[test]
 fn a_ticket_keeps_its_identity_and_stays() {
     assert_all_refused(&[
-        "UPDATE tickets SET ticket_id = '00000000-0000-4000-8000-000000000000' WHERE seq = 1",
+        "UPDATE tickets SET ticket_id = zeroblob(16) WHERE seq = 1",
         "UPDATE tickets SET ticket_id = (SELECT ticket_id FROM tickets WHERE seq = 2) WHERE seq = 1",
         "UPDATE tickets SET event_id = 2 WHERE seq = 1",
         "UPDATE tickets SET email = 'thief@example.com' WHERE seq = 2",
         "UPDATE tickets SET email = upper(email) WHERE seq = 2",
+        "UPDATE tickets SET email_folded = 'thief@example.com' WHERE seq = 2",
         "UPDATE tickets SET created_at = created_at - 1 WHERE seq = 1",
         "UPDATE tickets SET seq = 99 WHERE seq = 1",
         "UPDATE OR REPLACE tickets SET email = 'confirmed@example.com' WHERE seq = 1",
         "UPDATE OR REPLACE tickets SET seq = 2 WHERE seq = 1",
+        "UPDATE tickets SET seq = -5 WHERE seq = 1",
         "DELETE FROM tickets",
         "DELETE FROM tickets WHERE status = 'cancelled'",
     ]);
 }
 
-#[test]
-fn a_ticket_starts_as_a_hold_on_an_event_that_there_is() {
-    let insert = |verb: &str, values: &str| {
-        let columns = "(seq, ticket_id, event_id, email, status, created_at, expires_at)";
-        format!("{verb} INTO tickets {columns} VALUES ({values})")
+/// A ticket's row, of which `values` are its seq, id, event, address, status, creation and expiry.
+fn ticket(verb: &str, values: &str) -> String {
+    let [seq, id, event, email, rest] = values.splitn(5, ", ").collect::<Vec<_>>()[..] else {
+        panic!("not a ticket: {values}");
     };
-    let id = "'00000000-0000-4000-8000-000000000000'";
+    format!(
+        "{verb} INTO tickets (seq, ticket_id, event_id, email, email_folded, status, created_at, expires_at)
+         VALUES ({seq}, {id}, {event}, {email}, lower({email}), {rest})"
+    )
+}
+
+#[test]
+fn a_ticket_starts_as_a_hold() {
+    let id = "zeroblob(16)";
     let statements = [
-        insert("INSERT", &format!("9, {id}, 1, 'a@b', 'confirmed', 1, 2")),
-        insert("INSERT", &format!("9, {id}, 1, 'a@b', 'cancelled', 1, 2")),
-        insert("INSERT", &format!("9, {id}, 1, 'a@b', 'sold', 1, 2")),
-        insert("INSERT", &format!("9, {id}, 1, 'a@b', NULL, 1, 2")),
-        insert("INSERT", &format!("9, {id}, 99, 'a@b', 'reserved', 1, 2")),
-        insert("INSERT", &format!("9, {id}, NULL, 'a@b', 'reserved', 1, 2")),
-        insert("INSERT", &format!("9, {id}, 1, NULL, 'reserved', 1, 2")),
-        insert("INSERT", &format!("9, {id}, 1, '', 'reserved', 1, 2")),
-        insert("INSERT", &format!("9, {id}, 1, 'a@b', 'reserved', 1, NULL")),
-        insert(
+        ticket("INSERT", &format!("9, {id}, 1, 'a@b', 'confirmed', 1, 2")),
+        ticket("INSERT", &format!("9, {id}, 1, 'a@b', 'cancelled', 1, 2")),
+        ticket("INSERT", &format!("9, {id}, 1, 'a@b', 'sold', 1, 2")),
+        ticket("INSERT", &format!("9, {id}, 1, 'a@b', NULL, 1, 2")),
+        ticket("INSERT", &format!("9, {id}, NULL, 'a@b', 'reserved', 1, 2")),
+        ticket("INSERT", &format!("9, {id}, 1, NULL, 'reserved', 1, 2")),
+        ticket("INSERT", &format!("9, {id}, 1, '', 'reserved', 1, 2")),
+        ticket("INSERT", &format!("9, {id}, 1, 'a@b', 'reserved', 1, NULL")),
+        ticket(
             "INSERT",
             &format!("9, {id}, 1, 'a@b', 'reserved', 1, 'later'"),
         ),
-        insert("INSERT", "9, NULL, 1, 'a@b', 'reserved', 1, 2"),
-        insert("INSERT", "9, 'short', 1, 'a@b', 'reserved', 1, 2"),
+        ticket("INSERT", "9, NULL, 1, 'a@b', 'reserved', 1, 2"),
+        ticket("INSERT", "9, zeroblob(15), 1, 'a@b', 'reserved', 1, 2"),
+        ticket(
+            "INSERT",
+            "9, '0123456789abcdef', 1, 'a@b', 'reserved', 1, 2",
+        ),
+        ticket("INSERT", &format!("-5, {id}, 1, 'a@b', 'reserved', 1, 2")),
+        ticket("REPLACE", &format!("-5, {id}, 1, 'a@b', 'reserved', 1, 2")),
+        ticket("INSERT", &format!("9, {id}, 1, 'a@b', 'reserved', 1, 2"))
+            .replace("lower(", "upper("),
     ];
     assert_all_refused(&statements.each_ref().map(String::as_str));
+    let of_no_event = ticket("INSERT", &format!("9, {id}, 99, 'a@b', 'reserved', 1, 2"));
+    assert_all_refused_with_switches(&[&of_no_event]);
+    assert_all_found(&[(&of_no_event, "foreign_keys")]);
 }
 
 #[test]
 fn a_second_live_ticket_for_an_address_is_refused() {
-    let insert = |verb: &str, seq: i64, id: &str, email: &str| {
-        format!(
-            "{verb} INTO tickets (seq, ticket_id, event_id, email, status, created_at, expires_at)
-             VALUES ({seq}, {id}, 1, '{email}', 'reserved', 1, 2)"
+    let fresh = "zeroblob(16)";
+    let taken = "(SELECT ticket_id FROM tickets WHERE seq = 3)";
+    let of = |verb: &str, seq: i64, id: &str, email: &str| {
+        ticket(
+            verb,
+            &format!("{seq}, {id}, 1, '{email}', 'reserved', 1, 2"),
         )
     };
-    let fresh = "'00000000-0000-4000-8000-000000000000'";
-    let taken = "(SELECT ticket_id FROM tickets WHERE seq = 3)";
     let statements = [
-        insert("INSERT", 9, fresh, "reserved@example.com"),
-        insert("INSERT", 9, fresh, "RESERVED@example.com"),
-        insert("INSERT", 9, fresh, "confirmed@example.com"),
-        insert("INSERT", 9, taken, "new@example.com"),
-        insert("INSERT", 1, fresh, "new@example.com"),
-        insert("REPLACE", 9, fresh, "Confirmed@example.com"),
-        insert("REPLACE", 9, taken, "new@example.com"),
-        insert("REPLACE", 2, fresh, "new@example.com"),
+        of("INSERT", 9, fresh, "reserved@example.com"),
+        of("INSERT", 9, fresh, "RESERVED@example.com"),
+        of("INSERT", 9, fresh, "confirmed@example.com"),
+        of("INSERT", 9, taken, "new@example.com"),
+        of("INSERT", 1, fresh, "new@example.com"),
     ];
     assert_all_refused(&statements.each_ref().map(String::as_str));
+    let replacements = [
+        of("REPLACE", 9, fresh, "Confirmed@example.com"),
+        of("REPLACE", 9, taken, "new@example.com"),
+        of("REPLACE", 2, fresh, "new@example.com"),
+    ];
+    let replacements = replacements.each_ref().map(String::as_str);
+    assert_all_refused_with_switches(&replacements);
+    let [address, id, seq] = replacements;
+    assert_all_found(&[(address, "missing"), (id, "missing"), (seq, "ticket_state")]);
+}
+
+/// A ledger row, of which `values` are its event, number, time, kind, ticket, spots and balance.
+fn ledger_row(verb: &str, values: &str) -> String {
+    let columns = "(event_id, n, at, kind, ticket_seq, spots, available_spots)";
+    format!("{verb} INTO ledger {columns} VALUES ({values})")
 }
 
 #[test]
 fn the_ledger_is_append_only() {
-    assert_all_refused(&[
-        "UPDATE ledger SET spots = 0",
-        "UPDATE ledger SET at = 0 WHERE seq = 1",
-        "UPDATE ledger SET event_id = 2",
-        "UPDATE ledger SET kind = kind",
-        "DELETE FROM ledger",
-        "DELETE FROM ledger WHERE seq = 2",
-        "INSERT INTO ledger (seq, at, event_id, kind, spots) VALUES (1, 1, 1, 'created', 5)",
-        "REPLACE INTO ledger (seq, at, event_id, kind, spots) VALUES (1, 1, 1, 'created', 5)",
-        "UPDATE OR REPLACE ledger SET seq = 1 WHERE seq = 2",
-        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (1, 99, 'created', 5)",
-        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (1, 1, NULL, 0)",
-        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (1, 1, 'created', 'five')",
-    ]);
+    let statements = [
+        "UPDATE ledger SET spots = 0".to_owned(),
+        "UPDATE ledger SET at = 0 WHERE n = 1".to_owned(),
+        "UPDATE ledger SET event_id = 2".to_owned(),
+        "UPDATE ledger SET kind = kind".to_owned(),
+        "UPDATE OR REPLACE ledger SET n = 1 WHERE n = 2".to_owned(),
+        "DELETE FROM ledger".to_owned(),
+        "DELETE FROM ledger WHERE n = 2".to_owned(),
+        ledger_row("INSERT", "1, 1, 1, 'created', NULL, 5, 5"),
+        ledger_row("INSERT", "1, 99, 1, NULL, NULL, 0, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'nonsense', NULL, 7, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'changed', NULL, 'five', 5"),
+        ledger_row("INSERT", "1, 99, 1, 'created', NULL, 5, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'reserved', NULL, -1, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'reserved', 1, 1, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'reserved', 1, 0, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'confirmed', 1, 1, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'checked_in', 1, -1, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'expired', 1, -1, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'cancelled', 1, 0, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'changed', 1, 1, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'event_cancelled', NULL, 1, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'reserved', 1, -1, -1"),
+        ledger_row("INSERT", "1, 0, 1, 'changed', NULL, 1, 5"),
+        ledger_row("INSERT", "NULL, 99, 1, 'changed', NULL, 1, 5"),
+    ];
+    assert_all_refused(&statements.each_ref().map(String::as_str));
+    let of_no_event = ledger_row("INSERT", "99, 1, 1, 'created', NULL, 5, 5");
+    let replaced = ledger_row("REPLACE", "1, 1, 1, 'created', NULL, 4, 4");
+    assert_all_refused_with_switches(&[&of_no_event, &replaced]);
+    assert_all_found(&[(&of_no_event, "missing"), (&replaced, "running_sum")]);
 }
 
 #[test]
 fn an_idempotency_key_keeps_its_answer() {
     assert_all_refused(&[
         "DELETE FROM idempotency_keys",
-        "UPDATE idempotency_keys SET idempotency_key = 'other'",
+        "UPDATE idempotency_keys SET key_digest = zeroblob(16)",
+        "UPDATE idempotency_keys SET body = '{}'",
         "INSERT INTO idempotency_keys SELECT * FROM idempotency_keys",
+        "INSERT INTO idempotency_keys (key_digest, request, body, ticket_seq)
+         SELECT key_digest, request, body, ticket_seq FROM idempotency_keys",
+        "INSERT INTO idempotency_keys (key_digest, request, body) VALUES (zeroblob(16), '', '')",
+    ]);
+    assert_all_refused_with_switches(&[
         "REPLACE INTO idempotency_keys SELECT * FROM idempotency_keys",
     ]);
 }
@@ -286,9 +379,10 @@ fn what_the_program_does_may_be_done_by_hand() {
         "UPDATE tickets SET checked_in_at = 9 WHERE seq = 2",
         "UPDATE tickets SET status = 'cancelled', cancelled_at = 9, cancel_reason = 'organizer'
          WHERE seq = 1",
-        "INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
-         VALUES ('00000000-0000-4000-8000-000000000000', 1, 'reserved@example.com', 'reserved', 1, 2)",
-        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (1, 1, 'reserved', -1)",
+        "INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
+         VALUES (zeroblob(16), 1, 'Reserved@example.com', 'reserved@example.com', 'reserved', 1, 2)",
+        "INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
+         VALUES (1, 99, 1, 'reserved', 5, -1, 0)",
         "UPDATE events SET status = 'cancelled'",
     ];
     for sql in lawful {

@@ -92,7 +92,8 @@ fn stop_under_load(workers: &str) {
     let db = server.db();
     let sales = sales.into_inner().unwrap();
     assert!(sales.len() >= 200);
-    let sql = "SELECT count(*) FROM tickets WHERE ticket_id = ?1 AND status = 'reserved'";
+    let sql =
+        "SELECT count(*) FROM tickets WHERE ticket_id = unhex(?1, '-') AND status = 'reserved'";
     for ticket in &sales {
         let found: i64 = db.query_row(sql, [ticket], |row| row.get(0)).unwrap();
         assert_eq!(found, 1, "answered 201 but not in the file: {ticket}");

@@ -159,7 +159,7 @@ fn a_cancelled_ticket_cannot_be_confirmed() {
             confirm(&server, &ticket, Some("{}")).expect_status(200);
         }
         let sql = "UPDATE tickets SET status = 'cancelled', cancelled_at = ?1, cancel_reason = ?2
-                   WHERE ticket_id = ?3";
+                   WHERE ticket_id = unhex(?3, '-')";
         let cancelled_at = clock.now_ms() + 7;
         server
             .db()

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 /// What was done, the check that must catch it, and how: the guards are off meanwhile.
 type Tampering = (&'static str, &'static str, &'static str);
 
-const A_TICKET: &str = "INSERT INTO tickets (seq, ticket_id, event_id, email, status, created_at, expires_at, cancelled_at, cancel_reason) VALUES";
+const PAGE: usize = 2048;
+const A_TICKET: &str = "INSERT INTO tickets (seq, ticket_id, event_id, email, email_folded, status, created_at, expires_at, cancelled_at, cancel_reason) VALUES";
 
 /// The file, see [`sound_file`]: event 1 has 5 spots and tickets 1 expired, 2 reserved, 3 confirmed,
 /// 4 reserved with a key; event 2 has 2 spots and the confirmed ticket 5.
@@ -37,15 +38,21 @@ const TAMPERINGS: &[Tampering] = &[
     ),
     ("another reason", "ticket_state", "UPDATE tickets SET cancel_reason = 'holder' WHERE seq = 1"),
     ("a ticket moved to another event", "ticket_state", "UPDATE tickets SET event_id = 2 WHERE seq = 2"),
-    ("an unheard-of status", "unreadable", "UPDATE tickets SET status = 'vip' WHERE seq = 2"),
+    ("an unheard-of status", "ticket_state", "UPDATE tickets SET status = 'vip' WHERE seq = 2"),
     ("a ticket removed", "missing", "DELETE FROM tickets WHERE seq = 3"),
     (
         "a ticket slipped in",
         "missing",
-        "INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at) VALUES ('00000000-0000-4000-8000-000000000000', 1, 'f@b', 'reserved', 1, 2)",
+        "INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at) VALUES (zeroblob(16), 1, 'f@b', 'f@b', 'reserved', 1, 2)",
     ),
-    ("another's ticket id", "live_twice", "UPDATE tickets SET ticket_id = (SELECT upper(ticket_id) FROM tickets WHERE seq = 3) WHERE seq = 2"),
-    ("no ticket id", "missing", "UPDATE tickets SET ticket_id = 'no-identifier-but-as-long-as-one-is!' WHERE seq = 2"),
+    (
+        "another's ticket id",
+        "live_twice",
+        "CREATE TABLE t AS SELECT * FROM tickets; DROP TABLE tickets; ALTER TABLE t RENAME TO tickets;
+         UPDATE tickets SET ticket_id = (SELECT ticket_id FROM tickets WHERE seq = 3) WHERE seq = 2",
+    ),
+    ("no ticket id", "integrity", "UPDATE tickets SET ticket_id = zeroblob(15) WHERE seq = 2"),
+    ("an address that is not what it is compared by", "integrity", "UPDATE tickets SET email_folded = 'z@example.com' WHERE seq = 2"),
     ("a sale dated back", "ticket_times", "UPDATE tickets SET created_at = created_at - 1 WHERE seq = 2"),
     ("a confirmation dated back", "ticket_times", "UPDATE tickets SET confirmed_at = confirmed_at - 1 WHERE seq = 3"),
     ("a hold made longer", "ticket_times", "UPDATE tickets SET expires_at = expires_at + 60000 WHERE seq = 1"),
@@ -53,16 +60,16 @@ const TAMPERINGS: &[Tampering] = &[
     (
         "a ticket given back by who had come in",
         "transition",
-        "UPDATE tickets SET status = 'cancelled', cancelled_at = 9, cancel_reason = 'holder', checked_in_at = NULL WHERE seq = 7;
-         UPDATE events SET available_spots = available_spots + 1 WHERE id = 3;
-         INSERT INTO ledger (at, event_id, ticket_id, kind, spots) SELECT 9, 3, ticket_id, 'cancelled', 1 FROM tickets WHERE seq = 7",
+        "UPDATE tickets SET status = 'cancelled', cancelled_at = 9, cancel_reason = 'holder' WHERE seq = 7;
+         UPDATE events SET available_spots = available_spots + 1, changes = changes + 1 WHERE id = 3;
+         INSERT INTO ledger SELECT 3, changes, 9, 'cancelled', 7, 1, available_spots FROM events WHERE id = 3",
     ),
     (
         "a confirmation after the hold",
         "transition",
         "UPDATE tickets SET confirmed_at = expires_at WHERE seq = 3;
          UPDATE ledger SET at = (SELECT expires_at FROM tickets WHERE seq = 3)
-         WHERE kind = 'confirmed' AND ticket_id = (SELECT ticket_id FROM tickets WHERE seq = 3)",
+         WHERE kind = 'confirmed' AND ticket_seq = 3",
     ),
     (
         "a hold ended before its time",
@@ -72,45 +79,50 @@ const TAMPERINGS: &[Tampering] = &[
     (
         "a second ticket for an address",
         "live_twice",
-        "DROP INDEX tickets_live; UPDATE tickets SET email = 'B@example.com' WHERE seq = 2",
+        "DROP INDEX tickets_live; UPDATE tickets SET email = 'B@example.com', email_folded = 'b@example.com' WHERE seq = 2",
     ),
-    ("a dropped ledger row", "ledger_gap", "DELETE FROM ledger WHERE seq = 2"),
-    ("the last ledger row dropped", "ticket_state", "DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger)"),
+    ("a dropped ledger row", "ledger_gap", "DELETE FROM ledger WHERE event_id = 1 AND n = 2"),
+    ("the last ledger row dropped", "ticket_state", "DELETE FROM ledger WHERE event_id = 2 AND n = (SELECT max(n) FROM ledger WHERE event_id = 2)"),
     ("the ledger dropped", "missing", "DELETE FROM ledger"),
-    ("a sale that takes no spot", "ledger_spots", "UPDATE ledger SET spots = 0 WHERE seq = (SELECT min(seq) FROM ledger WHERE kind = 'reserved')"),
+    ("a sale that takes no spot", "ledger_spots", "UPDATE ledger SET spots = 0 WHERE event_id = 1 AND n = (SELECT min(n) FROM ledger WHERE event_id = 1 AND kind = 'reserved')"),
     ("an expiry that returns two", "ledger_spots", "UPDATE ledger SET spots = 2 WHERE kind = 'expired'"),
-    ("an unheard-of kind", "ledger_kind", "UPDATE ledger SET kind = 'given' WHERE seq = 3"),
-    ("a sale of no ticket", "ledger_kind", "UPDATE ledger SET ticket_id = NULL WHERE seq = 2"),
-    ("a ledger row moved to another event", "transition", "UPDATE ledger SET event_id = 2 WHERE kind = 'expired'"),
-    ("a confirmation told as an expiry", "ticket_state", "UPDATE ledger SET kind = 'expired', spots = 1 WHERE seq = (SELECT min(seq) FROM ledger WHERE kind = 'confirmed')"),
+    ("an unheard-of kind", "ledger_kind", "UPDATE ledger SET kind = 'given' WHERE event_id = 1 AND n = 3"),
+    ("a sale of no ticket", "ledger_kind", "UPDATE ledger SET ticket_seq = NULL WHERE event_id = 1 AND n = 2"),
+    ("a ledger row moved to another event", "transition", "UPDATE ledger SET event_id = 2, n = 99 WHERE kind = 'expired'"),
+    ("a confirmation told as an expiry", "ticket_state", "UPDATE ledger SET kind = 'expired', spots = 1 WHERE event_id = 1 AND kind = 'confirmed'"),
     (
         "a ticket sold twice",
         "transition",
-        "INSERT INTO ledger (at, event_id, ticket_id, kind, spots) SELECT at, event_id, ticket_id, kind, spots FROM ledger WHERE seq = 2",
+        "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots FROM ledger WHERE event_id = 1 AND n = 2",
     ),
     (
         "an event put on sale twice",
         "event_start",
-        "INSERT INTO ledger (at, event_id, kind, spots) VALUES (0, 1, 'created', 1);
+        "INSERT INTO ledger VALUES (1, 99, 0, 'created', NULL, 1, 1);
          UPDATE events SET total_spots = total_spots + 1, available_spots = available_spots + 1 WHERE id = 1",
     ),
-    ("a sale before the event", "event_start", "UPDATE ledger SET kind = 'confirmed' WHERE seq = 1"),
+    ("a sale before the event", "event_start", "UPDATE ledger SET kind = 'confirmed' WHERE event_id = 1 AND n = 1"),
     ("a cancelled event put on sale again", "event_status", "UPDATE events SET status = 'on_sale' WHERE id = 4"),
     ("a check-in undone", "ticket_times", "UPDATE tickets SET checked_in_at = NULL WHERE seq = 7"),
-    ("a second check-in", "transition", "INSERT INTO ledger (at, event_id, ticket_id, kind, spots) SELECT at, event_id, ticket_id, kind, spots FROM ledger WHERE kind = 'checked_in'"),
-    ("a spot returned twice", "transition", "INSERT INTO ledger (at, event_id, ticket_id, kind, spots) SELECT at, event_id, ticket_id, kind, spots FROM ledger WHERE kind = 'cancelled' AND event_id = 3;
+    ("a second check-in", "transition", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots FROM ledger WHERE kind = 'checked_in'"),
+    ("a spot returned twice", "transition", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots + 1 FROM ledger WHERE kind = 'cancelled' AND event_id = 3;
          UPDATE events SET available_spots = available_spots + 1 WHERE id = 3"),
     ("a change of capacity left out", "event_capacity", "UPDATE ledger SET spots = 0 WHERE kind = 'changed'"),
     ("the organizer's cancellation in an event on sale", "ticket_state", "UPDATE tickets SET cancel_reason = 'organizer' WHERE seq = 6"),
-    ("an event changed after its end", "transition", "INSERT INTO ledger (at, event_id, kind, spots) VALUES (0, 4, 'changed', 0)"),
+    ("an event changed after its end", "transition", "INSERT INTO ledger VALUES (4, 99, 0, 'changed', NULL, 0, 2)"),
     ("a key of no ticket", "key_without_ticket", "UPDATE idempotency_keys SET ticket_seq = 99"),
-    ("two keys for one sale", "key_twice", "INSERT INTO idempotency_keys (idempotency_key, ticket_seq) VALUES ('other', 4)"),
+    ("two keys for one sale", "key_twice", "INSERT INTO idempotency_keys (key_digest, request, body, ticket_seq) SELECT zeroblob(16), request, body, ticket_seq FROM idempotency_keys"),
     (
         "one key twice",
         "key_twice",
         "CREATE TABLE k AS SELECT * FROM idempotency_keys; DROP TABLE idempotency_keys; ALTER TABLE k RENAME TO idempotency_keys;
          INSERT INTO idempotency_keys SELECT * FROM idempotency_keys",
     ),
+    ("a balance that does not follow", "running_sum", "UPDATE ledger SET available_spots = available_spots + 1 WHERE event_id = 1 AND n = 3"),
+    ("changes counted wrongly", "event_balance", "UPDATE events SET changes = changes + 1 WHERE id = 1"),
+    ("a ledger row typed by hand", "event_balance", "INSERT INTO ledger SELECT id, changes + 1, 0, 'changed', NULL, 0, available_spots FROM events WHERE id = 1"),
+    ("a live ticket in a cancelled event", "transition", "DELETE FROM ledger WHERE event_id = 4 AND kind = 'cancelled'"),
+    ("a key of no event", "key_without_ticket", "UPDATE idempotency_keys SET ticket_seq = NULL, event_id = 99"),
     ("a guard taken away", "schema", "DROP INDEX tickets_live"),
     (
         "a guard weakened",
@@ -127,46 +139,39 @@ const TAMPERINGS: &[Tampering] = &[
 /// Sells event 2's last spot and two more.
 fn oversell(db: &Connection, is_hidden: bool) {
     for n in 16..=18 {
-        let id = format!("00000000-0000-4000-8000-0000000000{n}");
         let end = if is_hidden {
             "'cancelled', 0, 5, 5, 'expired'"
         } else {
             "'reserved', 0, 5, NULL, NULL"
         };
-        let sql = format!("{A_TICKET} ({n}, '{id}', 2, 'x{n}@b', {end})");
-        db.execute(&sql, []).unwrap();
-        enter(db, 0, &id, "reserved", -1);
+        let id = format!("randomblob(16), 2, 'x{n}@b', 'x{n}@b'");
+        db.execute(&format!("{A_TICKET} ({n}, {id}, {end})"), [])
+            .unwrap();
+        enter(db, 0, n, "reserved", -1);
     }
     if is_hidden {
-        for n in 16..=18 {
-            enter(
-                db,
-                5,
-                &format!("00000000-0000-4000-8000-0000000000{n}"),
-                "expired",
-                1,
-            );
-        }
-        return;
+        (16..=18).for_each(|n| enter(db, 5, n, "expired", 1));
     }
-    db.execute("UPDATE events SET available_spots = -2 WHERE id = 2", [])
-        .unwrap();
 }
 
-fn enter(db: &Connection, at: i64, ticket_id: &str, kind: &str, spots: i64) {
-    let sql = "INSERT INTO ledger (at, event_id, ticket_id, kind, spots) VALUES (?, 2, ?, ?, ?)";
-    db.execute(sql, params![at, ticket_id, kind, spots])
+/// A row of event 2, which follows it.
+fn enter(db: &Connection, at: i64, ticket_seq: i64, kind: &str, spots: i64) {
+    let sql = "UPDATE events SET available_spots = available_spots + ?, changes = changes + 1
+               WHERE id = 2";
+    db.execute(sql, [spots]).unwrap();
+    let sql = "INSERT INTO ledger SELECT id, changes, ?, ?, ?, ?, available_spots
+               FROM events WHERE id = 2";
+    db.execute(sql, params![at, kind, ticket_seq, spots])
         .unwrap();
 }
 
 /// The holder of ticket 5 had a second one for a while.
 fn hold_two_for_a_while(db: &Connection) {
-    let id = "00000000-0000-4000-8000-000000000016";
-    let sql =
-        format!("{A_TICKET} (16, '{id}', 2, 'A@EXAMPLE.com', 'cancelled', 0, 5, 5, 'expired')");
+    let id = "randomblob(16), 2, 'A@EXAMPLE.com', 'a@example.com'";
+    let sql = format!("{A_TICKET} (16, {id}, 'cancelled', 0, 5, 5, 'expired')");
     db.execute(&sql, []).unwrap();
-    enter(db, 0, id, "reserved", -1);
-    enter(db, 5, id, "expired", 1);
+    enter(db, 0, 16, "reserved", -1);
+    enter(db, 5, 16, "expired", 1);
 }
 
 fn sound_file() -> (TempDir, PathBuf) {
@@ -290,10 +295,10 @@ fn damage_to_any_page_is_caught() {
     let whole = std::fs::read(&sound).unwrap();
     let damaged = sound.with_file_name("damaged.db");
     let mut missed = Vec::new();
-    for page in 1..whole.len() / 4096 {
+    for page in 1..whole.len() / PAGE {
         let mut bytes = whole.clone();
         // The header of a b-tree page: its kind, and where its cells are.
-        bytes[page * 4096..page * 4096 + 8].copy_from_slice(&[0x55; 8]);
+        bytes[page * PAGE..page * PAGE + 8].copy_from_slice(&[0x55; 8]);
         std::fs::write(&damaged, &bytes).unwrap();
         let run = run(&["verify", damaged.to_str().unwrap()], &[]);
         match run.status.code() {
@@ -304,6 +309,6 @@ fn damage_to_any_page_is_caught() {
     assert!(
         missed.is_empty(),
         "pages {missed:?} of {}",
-        whole.len() / 4096
+        whole.len() / PAGE
     );
 }

@@ -169,7 +169,7 @@ impl Crowd {
         let promises = self.promises.lock().unwrap().clone();
         let sql = "
             SELECT iif(cancel_reason = 'expired', 'reserved', status) FROM tickets
-            WHERE ticket_id = ? AND event_id = ? AND email = ?";
+            WHERE ticket_id = unhex(?, '-') AND event_id = ? AND email = ?";
         let mut statement = db.prepare(sql).unwrap();
         for promise in promises {
             let row = (&promise.ticket_id, promise.event, &promise.email);

@@ -55,26 +55,30 @@ fn event_sold(event: i64, sold: &Sold) -> String {
     let Sold { spots, tickets, .. } = sold;
     let keys = match sold.with_keys {
         false => String::new(),
+        // As much as the server keeps: the request, and the body of its answer.
         true => format!(
-            "INSERT INTO idempotency_keys (idempotency_key, ticket_seq)
-                 SELECT lower(hex(randomblob(18))), seq FROM tickets WHERE event_id = {event}
-                 ORDER BY 1;"
+            "INSERT INTO idempotency_keys (key_digest, request, body, ticket_seq)
+                 SELECT randomblob(16), printf('[\"register\",{event},\"%s\"]', email_folded),
+                        printf('%0191d', seq), seq FROM tickets WHERE event_id = {event};"
         ),
     };
     format!(
         "BEGIN;
-         INSERT INTO events (id, name, total_spots, available_spots, hold_ms, created_at)
-             VALUES ({event}, 'sold before', {spots}, {spots} - {tickets}, 3600000, unixepoch() * 1000);
-         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
-             VALUES (unixepoch() * 1000, {event}, NULL, 'created', {spots});
-         WITH RECURSIVE n(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM n LIMIT {tickets})
-         INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
-             SELECT printf('0190%04x-%04x-7000-8000-%012x', {event}, n >> 16, n), {event},
-                    printf('%016x@example.com', random()), 'reserved',
-                    unixepoch() * 1000, unixepoch() * 1000 + 3600000 FROM n;
-         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
-             SELECT created_at, event_id, ticket_id, 'reserved', -1 FROM tickets
-             WHERE event_id = {event};
+         INSERT INTO events (id, name, total_spots, available_spots, changes, hold_ms, created_at)
+             VALUES ({event}, 'sold before', {spots}, {spots} - {tickets}, {tickets} + 1, 3600000,
+                     unixepoch() * 1000);
+         INSERT INTO ledger (event_id, n, at, kind, spots, available_spots)
+             VALUES ({event}, 1, unixepoch() * 1000, 'created', {spots}, {spots});
+         WITH RECURSIVE n(n) AS (VALUES(1) UNION ALL SELECT n + 1 FROM n LIMIT {tickets}),
+             buyers(n, email) AS (SELECT n, printf('%016x@example.com', random()) FROM n)
+         INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
+             SELECT unhex(printf('0190%04x%04x70008000%012x', {event}, n >> 16, n)), {event},
+                    email, email, 'reserved', unixepoch() * 1000, unixepoch() * 1000 + 3600000
+             FROM buyers;
+         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
+             SELECT event_id, 1 + row_number() OVER sold, created_at, 'reserved', seq, -1,
+                    {spots} - row_number() OVER sold
+             FROM tickets WHERE event_id = {event} WINDOW sold AS (ORDER BY seq);
          {keys}
          COMMIT"
     )
@@ -87,12 +91,17 @@ pub fn expired_holds(path: &Path, event: i64, count: usize, expire_at: u128) {
     let sql = format!(
         "BEGIN IMMEDIATE;
          WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
-         INSERT INTO tickets (ticket_id, event_id, email, status, created_at, expires_at)
-         SELECT printf('00000000-0000-4000-8000-%012d', i), {event}, 'buyer-' || i || '@example.com',
-                'reserved', 1, {expire_at} FROM n;
-         INSERT INTO ledger (at, event_id, ticket_id, kind, spots)
-         SELECT 1, event_id, ticket_id, 'reserved', -1 FROM tickets WHERE event_id = {event};
-         UPDATE events SET available_spots = available_spots - {count} WHERE id = {event};
+         INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
+         SELECT unhex(printf('%08x%024x', {event}, i)), {event}, 'buyer-' || i || '@example.com',
+                'buyer-' || i || '@example.com', 'reserved', 1, {expire_at} FROM n;
+         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
+         SELECT e.id, e.changes + row_number() OVER sold, 1, 'reserved', t.seq, -1,
+                e.available_spots - row_number() OVER sold
+         FROM events AS e JOIN tickets AS t ON t.event_id = e.id
+         WHERE e.id = {event}
+         WINDOW sold AS (ORDER BY t.seq);
+         UPDATE events SET available_spots = available_spots - {count}, changes = changes + {count}
+         WHERE id = {event};
          COMMIT;"
     );
     db.execute_batch(&sql).expect("writes the holds");
@@ -112,5 +121,6 @@ pub fn held_ticket_ids(path: &Path, event: i64) -> Vec<String> {
     let ids = statement
         .query_map([event], |row| row.get(0))
         .expect("queries");
-    ids.map(|id| id.expect("an id")).collect()
+    let written = |id: [u8; 16]| uuid::Uuid::from_bytes(id).to_string();
+    ids.map(|id| written(id.expect("an id"))).collect()
 }

@@ -52,11 +52,11 @@ fn check_events(db: &Connection) -> Result<Vec<String>> {
 /// The sum of the ledger after each of its rows: not one moment may have oversold.
 fn check_running_sums(db: &Connection) -> Result<Vec<String>> {
     let sql = "
-        SELECT seq, event_id, running, capacity
-        FROM (SELECT seq, event_id, sum(spots) OVER life AS running,
+        SELECT n, event_id, running, capacity
+        FROM (SELECT n, event_id, available_spots, sum(spots) OVER life AS running,
                      sum(iif(kind IN ('created', 'changed'), spots, 0)) OVER life AS capacity
-              FROM ledger WINDOW life AS (PARTITION BY event_id ORDER BY seq))
-        WHERE running NOT BETWEEN 0 AND capacity";
+              FROM ledger WINDOW life AS (PARTITION BY event_id ORDER BY n))
+        WHERE running NOT BETWEEN 0 AND capacity OR running <> available_spots";
     let mut statement = db.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         let (seq, event): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -72,9 +72,9 @@ fn check_running_sums(db: &Connection) -> Result<Vec<String>> {
 /// same life as its row.
 fn check_tickets(db: &Connection) -> Result<Vec<String>> {
     let sql = "
-        SELECT tickets.ticket_id, status,
-               group_concat(kind, ' ' ORDER BY ledger.seq) AS life, sum(spots) AS balance
-        FROM tickets LEFT JOIN ledger ON ledger.ticket_id = tickets.ticket_id
+        SELECT tickets.seq, status,
+               group_concat(kind, ' ' ORDER BY ledger.n) AS life, sum(spots) AS balance
+        FROM tickets LEFT JOIN ledger ON ledger.ticket_seq = tickets.seq
         GROUP BY tickets.seq
         HAVING coalesce(status || ':' || life || ':' || balance, '') NOT IN
                ('reserved:reserved:-1', 'confirmed:reserved confirmed:-1',
@@ -84,7 +84,7 @@ fn check_tickets(db: &Connection) -> Result<Vec<String>> {
                 'cancelled:reserved confirmed checked_in cancelled:0')";
     let mut statement = db.prepare(sql)?;
     let rows = statement.query_map([], |row| {
-        let (ticket, status): (String, String) = (row.get(0)?, row.get(1)?);
+        let (ticket, status): (i64, String) = (row.get(0)?, row.get(1)?);
         let (life, balance): (Option<String>, Option<i64>) = (row.get(2)?, row.get(3)?);
         Ok(format!(
             "ticket {ticket} is {status}; its ledger: {life:?}, balance {balance:?}"

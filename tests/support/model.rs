@@ -142,7 +142,6 @@ impl Model {
                 for ticket in self.tickets.values_mut().filter(|t| t.event == *event) {
                     if ticket.ended.is_none() {
                         ticket.ended = Some((self.now, "organizer"));
-                        ticket.checked_in = None;
                     }
                 }
                 Ok((200, self.event_json(*event)))
@@ -239,7 +238,8 @@ impl Model {
         if email.is_some_and(|email| email != ticket.email) {
             return refuse(409, "email_mismatch");
         }
-        if let Some(at) = ticket.checked_in {
+        // Whoever came in before the event was cancelled holds a cancelled ticket like the others.
+        if let (Some(at), None) = (ticket.checked_in, ticket.ended) {
             return Err((
                 409,
                 json!({"code": "already_checked_in", "checked_in_at": time(at)}),

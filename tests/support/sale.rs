@@ -122,7 +122,8 @@ impl Sale {
 
 fn assert_all_there(server: &Server, tickets: &[String]) {
     let db = server.db();
-    let sql = "SELECT count(*) FROM tickets WHERE ticket_id = ?1 AND status = 'reserved'";
+    let sql =
+        "SELECT count(*) FROM tickets WHERE ticket_id = unhex(?1, '-') AND status = 'reserved'";
     let mut statement = db.prepare(sql).unwrap();
     for ticket in tickets {
         let found: i64 = statement.query_row([ticket], |row| row.get(0)).unwrap();

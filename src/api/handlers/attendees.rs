@@ -92,7 +92,7 @@ fn piece<'t>(first: bool, tickets: impl Iterator<Item = &'t Ticket>) -> csv::Res
 fn row(ticket: &Ticket) -> [String; 10] {
     let time = |t: Option<crate::model::Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
     [
-        ticket.ticket_id.as_str().to_owned(),
+        ticket.ticket_id.to_string(),
         ticket.event_id.to_string(),
         ticket.email.clone(),
         ticket.status.as_str().to_owned(),

@@ -1,6 +1,6 @@
 //! Events: put on sale, shown, listed, changed, cancelled.
 
-use super::{Handled, commit, event_id, idempotency_key, mark_replay};
+use super::{Handled, commit, event_id, idempotency_key, replayed};
 use crate::api::body::{Members, invalid, required};
 use crate::api::endpoint::{Call, Outcome};
 use crate::api::pagination::Page;
@@ -30,7 +30,7 @@ pub fn create(context: &Context, call: &Call) -> Handled {
     if !is_sales_window(new.sales_open_at, new.sales_close_at) {
         return Err(Error::SalesWindowInvalid.into());
     }
-    let key = idempotency_key(&call.request.head.headers, None)?;
+    let key = idempotency_key(call, None)?;
     let hold_ms = context.state.settings.hold_ms_default;
     commit(
         move |tx, now| box_office::create_event(tx, now, &new, hold_ms, key.as_ref()),
@@ -39,9 +39,13 @@ pub fn create(context: &Context, call: &Call) -> Handled {
 }
 
 fn created(done: Done<Event>) -> Response {
-    let location = format!("/events/{}", done.value.id);
-    let response = Response::json(201, &done.value).header("Location", &location);
-    mark_replay(response, &done)
+    match done {
+        Done::Fresh(event) => {
+            let location = format!("/events/{}", event.id);
+            Response::json(201, &event).header("Location", &location)
+        }
+        Done::Replayed(replay) => replayed(201, replay),
+    }
 }
 
 pub fn list(context: &Context, call: &Call) -> Handled {
@@ -76,7 +80,7 @@ pub fn change(context: &Context, call: &Call) -> Handled {
     if !is_sales_window(window.0.flatten(), window.1.flatten()) {
         return Err(Error::SalesWindowInvalid.into());
     }
-    let key = idempotency_key(&call.request.head.headers, None)?;
+    let key = idempotency_key(call, None)?;
     let id = event_id(context, call)?;
     commit(
         move |tx, now| box_office::change_event(tx, now, id, &change, key.as_ref()),
@@ -86,7 +90,7 @@ pub fn change(context: &Context, call: &Call) -> Handled {
 
 pub fn cancel(context: &Context, call: &Call) -> Handled {
     Members::parse_optional(call.request)?.none_left()?;
-    let key = idempotency_key(&call.request.head.headers, None)?;
+    let key = idempotency_key(call, None)?;
     let id = event_id(context, call)?;
     commit(
         move |tx, now| box_office::cancel_event(tx, now, id, key.as_ref()),
@@ -95,7 +99,10 @@ pub fn cancel(context: &Context, call: &Call) -> Handled {
 }
 
 fn shown(done: Done<Event>) -> Response {
-    mark_replay(Response::json(200, &done.value), &done)
+    match done {
+        Done::Fresh(event) => Response::json(200, &event),
+        Done::Replayed(replay) => replayed(200, replay),
+    }
 }
 
 fn name(members: &mut Members) -> Result<Option<EventName>, Problem> {

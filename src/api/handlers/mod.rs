@@ -14,9 +14,9 @@ use super::auth::check_reach;
 use super::body::invalid;
 use super::endpoint::{Call, Outcome, Work};
 use super::state::Context;
-use crate::box_office::Done;
+use crate::box_office::{About, Replay};
 use crate::error::Error;
-use crate::message::{Field, Headers, Problem, Response};
+use crate::message::{Field, JSON, Problem, Response};
 use crate::model::{IdempotencyKey, TicketId, Timestamp};
 use crate::store::Tx;
 
@@ -64,11 +64,20 @@ where
     }
 }
 
-/// `response` is the first one to this key, unless it is `done` for the first time.
-fn mark_replay<T>(response: Response, done: &Done<T>) -> Response {
-    match done.replayed {
-        true => response.header("Idempotent-Replayed", "true"),
-        false => response,
+/// The first response once more, and what has become of the ticket since.
+fn replayed(status: u16, replay: Replay) -> Response {
+    let response = Response::new(status, JSON, replay.body + "\n");
+    let response = response.header("Idempotent-Replayed", "true");
+    let (response, location) = match replay.about {
+        About::Event(id) => (response, format!("/events/{id}")),
+        About::Ticket(id, status) => (
+            response.header("Ticket-Status", status.as_str()),
+            format!("/tickets/{id}"),
+        ),
+    };
+    match status {
+        201 => response.header("Location", &location),
+        _ => response,
     }
 }
 
@@ -93,12 +102,9 @@ fn ticket_id(context: &Context, call: &Call) -> Result<TicketId, Problem> {
 }
 
 /// The key may come as a header, as a member, or as both if they agree.
-fn idempotency_key(
-    headers: &Headers,
-    member: Option<String>,
-) -> Result<Option<IdempotencyKey>, Problem> {
+fn idempotency_key(call: &Call, member: Option<String>) -> Result<Option<IdempotencyKey>, Problem> {
     let name = "Idempotency-Key";
-    let header = match headers.one(name) {
+    let header = match call.request.head.headers.one(name) {
         Field::Absent => None,
         Field::Once(value) => {
             Some(IdempotencyKey::parse_header(value).map_err(|why| invalid(name, why))?)
@@ -115,5 +121,6 @@ fn idempotency_key(
             "differs from the header Idempotency-Key",
         ));
     }
-    Ok(header.or(member))
+    let key = header.or(member);
+    Ok(key.map(|key| key.of_caller(call.caller.key_id)))
 }

@@ -42,8 +42,7 @@ pub fn health(_: &Context, _: &Call) -> Handled {
 /// Ready is who can commit. The last commit tells, or, if that is too long ago, one made for this.
 pub fn ready(context: &Context, _: &Call) -> Handled {
     let state = context.state;
-    if !state.settings.sound {
-        let detail = "the database failed its verification at the start; see lastseat verify";
+    if let Some(detail) = state.settings.unready.reason() {
         let problem = Problem::new(Code::StorageUnavailable, detail);
         return Err(problem.header("Retry-After", "60"));
     }
@@ -54,7 +53,7 @@ pub fn ready(context: &Context, _: &Call) -> Handled {
             Ok(Outcome::Respond(is_ready(reaper)))
         }
         None => commit(
-            move |tx, now| box_office::prove_ready(tx, now).map(|()| reaper),
+            move |tx, _| box_office::prove_ready(tx).map(|()| reaper),
             is_ready,
         ),
     }

@@ -1,6 +1,6 @@
 //! Tickets: sold, shown, listed, confirmed, cancelled, used to come in.
 
-use super::{Handled, attendees, commit, event_id, idempotency_key, mark_replay, ticket_id};
+use super::{Handled, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
 use crate::api::body::{Members, invalid, required};
 use crate::api::endpoint::{Call, Outcome};
 use crate::api::pagination::{Page, parameter};
@@ -16,7 +16,7 @@ pub fn register(context: &Context, call: &Call) -> Handled {
     let email = Email::parse(&email).map_err(|why| invalid("email", why))?;
     let key_member = members.text("idempotency_key")?;
     members.none_left()?;
-    let key = idempotency_key(&call.request.head.headers, key_member)?;
+    let key = idempotency_key(call, key_member)?;
     let event_id = event_id(context, call)?;
     // Made here, because randomness takes time that nobody has under the write lock.
     let ticket_id = TicketId::new(context.state.clock.now());
@@ -48,9 +48,13 @@ pub fn register(context: &Context, call: &Call) -> Handled {
 }
 
 fn registered(done: Done<Ticket>) -> Response {
-    let location = format!("/tickets/{}", done.value.ticket_id.as_str());
-    let response = Response::json(201, &done.value).header("Location", &location);
-    mark_replay(response, &done)
+    match done {
+        Done::Fresh(ticket) => {
+            let location = format!("/tickets/{}", ticket.ticket_id);
+            Response::json(201, &ticket).header("Location", &location)
+        }
+        Done::Replayed(replay) => replayed(201, replay),
+    }
 }
 
 /// As pages of JSON, or all of them as CSV.
@@ -123,7 +127,10 @@ pub fn check_in(context: &Context, call: &Call) -> Handled {
 }
 
 fn shown(done: Done<Ticket>) -> Response {
-    mark_replay(Response::json(200, &done.value), &done)
+    match done {
+        Done::Fresh(ticket) => Response::json(200, &ticket),
+        Done::Replayed(replay) => replayed(200, replay),
+    }
 }
 
 /// A holder may add the address, to be safe from using the wrong ticket.
@@ -141,7 +148,7 @@ fn ticket_request(
     email: Option<Email>,
 ) -> Result<TicketRequest, Problem> {
     members.none_left()?;
-    let key = idempotency_key(&call.request.head.headers, None)?;
+    let key = idempotency_key(call, None)?;
     Ok(TicketRequest {
         ticket_id: ticket_id(context, call)?,
         email,

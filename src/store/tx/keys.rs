@@ -1,49 +1,68 @@
 //! Statements about keys: those that make a request happen once, and those that say who asks.
 
-use rusqlite::{Row, params};
-
-use super::{Tx, parsed};
+use super::{Call, Statement, Tx, Value, call, get, parsed};
 use crate::error::Error;
-use crate::model::{IdempotencyKey, KeyDigest, KeyName, KeyRecord, Role, Timestamp};
+use crate::model::{
+    IdempotencyKey, KeyDigest, KeyName, KeyRecord, Role, TicketId, TicketStatus, Timestamp,
+    status_at,
+};
 
-/// What is on record for an idempotency key.
-pub enum RememberedKey {
-    /// It sold this ticket.
-    Registration { ticket_seq: i64 },
-    /// It was used for this request, and this was the answer (JSON, both).
-    Other { request: String, answer: String },
+/// What is on record for an idempotency key: the request that it was used for, and the body of the
+/// answer.
+pub struct Remembered {
+    pub request: String,
+    pub body: String,
+    pub about: About,
+}
+
+/// What an answer was about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum About {
+    Event(i64),
+    /// With its status at the moment of the question.
+    Ticket(TicketId, TicketStatus),
 }
 
 impl Tx<'_> {
-    pub fn key_find(&self, key: &IdempotencyKey) -> Result<Option<RememberedKey>, Error> {
-        let remembered = |row: &Row| {
-            Ok(match row.get::<_, Option<i64>>(0)? {
-                Some(ticket_seq) => RememberedKey::Registration { ticket_seq },
-                None => RememberedKey::Other {
-                    request: row.get(1)?,
-                    answer: row.get(2)?,
-                },
+    pub fn key_find(
+        &self,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Option<Remembered>, Error> {
+        self.find(call!("key_find", key_digest: key.digest()), |row| {
+            let about = match get::<Option<i64>>(row, 2)? {
+                Some(event_id) => About::Event(event_id),
+                None => {
+                    let status = parsed(row, 4, TicketStatus::parse)?;
+                    let status = status_at(status, get(row, 5)?, now);
+                    About::Ticket(TicketId::stored(get(row, 3)?), status)
+                }
+            };
+            Ok(Remembered {
+                request: get(row, 0)?,
+                body: get(row, 1)?,
+                about,
             })
-        };
-        let sql = include_str!("../../../sql/key_find.sql");
-        self.find(sql, params![key.as_str()], remembered)
+        })
     }
 
-    pub fn key_insert(&self, key: &IdempotencyKey, what: &RememberedKey) -> Result<(), Error> {
-        let (seq, request, answer) = match what {
-            RememberedKey::Registration { ticket_seq } => (Some(*ticket_seq), None, None),
-            RememberedKey::Other { request, answer } => (None, Some(request), Some(answer)),
-        };
-        self.execute(
-            include_str!("../../../sql/key_insert.sql"),
-            params![key.as_str(), seq, request, answer],
-        )?;
+    /// Of `event_id` and `ticket_seq` one is given: what the answer is about.
+    pub fn key_insert(
+        &self,
+        key: &IdempotencyKey,
+        request: &str,
+        body: &str,
+        event_id: Option<i64>,
+        ticket_seq: Option<i64>,
+    ) -> Result<(), Error> {
+        self.execute(call!("key_insert",
+            key_digest: key.digest(), request: request, body: body,
+            event_id: event_id, ticket_seq: ticket_seq))?;
         Ok(())
     }
 
     pub fn api_key_next_id(&self) -> Result<i64, Error> {
-        let sql = include_str!("../../../sql/api_key_next_id.sql");
-        let id = self.find(sql, [], |row| row.get(0))?;
+        let id = self.find(call!("api_key_next_id"), |row| get(row, 0))?;
         id.ok_or_else(|| Error::Internal("a maximum without a row".into()))
     }
 
@@ -55,36 +74,32 @@ impl Tx<'_> {
         name: &KeyName,
         now: Timestamp,
     ) -> Result<(), Error> {
-        self.execute(
-            include_str!("../../../sql/api_key_insert.sql"),
-            params![id, digest.0, role.as_str(), name.as_str(), now],
-        )?;
+        self.execute(call!("api_key_insert",
+            id: id, key_sha256: &digest.0, role: role.as_str(), name: name.as_str(), now: now))?;
         Ok(())
     }
 
     /// Nothing, if it has been revoked.
     pub fn api_key_find(&self, id: i64) -> Result<Option<(KeyDigest, Role)>, Error> {
-        let sql = include_str!("../../../sql/api_key_find.sql");
-        let found = |row: &Row| Ok((KeyDigest(row.get(0)?), parsed(row, 1, Role::parse)?));
-        self.find(sql, params![id], found)
+        self.find(call!("api_key_find", id: id), |row| {
+            Ok((KeyDigest(get(row, 0)?), parsed(row, 1, Role::parse)?))
+        })
     }
 
     pub fn api_key_list(&self) -> Result<Vec<KeyRecord>, Error> {
-        let sql = include_str!("../../../sql/api_key_list.sql");
-        self.list(sql, [], |row| {
+        self.list(call!("api_key_list"), |row| {
             Ok(KeyRecord {
-                id: row.get(0)?,
+                id: get(row, 0)?,
                 role: parsed(row, 1, Role::parse)?,
-                name: row.get(2)?,
-                created_at: row.get(3)?,
-                revoked_at: row.get(4)?,
+                name: get(row, 2)?,
+                created_at: get(row, 3)?,
+                revoked_at: get(row, 4)?,
             })
         })
     }
 
     /// False: there was none, or it was revoked before.
     pub fn api_key_revoke(&self, id: i64, now: Timestamp) -> Result<bool, Error> {
-        let sql = include_str!("../../../sql/api_key_revoke.sql");
-        Ok(self.execute(sql, params![now, id])? == 1)
+        Ok(self.execute(call!("api_key_revoke", id: id, now: now))? == 1)
     }
 }

@@ -1,31 +1,47 @@
-//! The statements: one method for each file in `sql/`, of the same name. Parameters are given in
-//! the order in which the statement first names them (binding by name costs an allocation each).
+//! The statements: one method for each file in `sql/`, of the same name.
 
 mod events;
 mod keys;
 mod tickets;
 
-pub use keys::RememberedKey;
-pub(super) use tickets::ticket;
+pub use events::Account;
+pub use keys::{About, Remembered};
 
 use std::cell::Cell;
 
-use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
-
+use super::engine::{Column, Engine, Row, Statement, Value};
 use crate::error::Error;
-use crate::model::{LedgerKind, TicketId, Timestamp};
+use crate::model::{LedgerKind, Timestamp};
+
+/// A statement with the values of its parameters.
+struct Call<'v, const N: usize> {
+    statement: &'static Statement,
+    values: [Value<'v>; N],
+}
+
+/// `call!("event_find", now: now, id: id)` is the statement in `sql/event_find.sql` with a value for
+/// each of its parameters. Names that differ from the file's do not compile.
+macro_rules! call {
+    ($file:literal $(, $name:ident: $value:expr)* $(,)?) => {{
+        const STATEMENT: Statement = Statement::new(
+            include_str!(concat!("../../../sql/", $file, ".sql")),
+            &[$(stringify!($name)),*],
+        );
+        Call { statement: &STATEMENT, values: [$(Value::from($value)),*] }
+    }};
+}
+use call;
 
 /// An open transaction's statements; `Db::read` and the commit queue hand it out.
 pub struct Tx<'c> {
-    conn: &'c Connection,
+    engine: &'c dyn Engine,
     holds_released: Cell<u64>,
 }
 
 impl<'c> Tx<'c> {
-    pub(super) fn on(conn: &'c Connection) -> Tx<'c> {
+    pub(super) fn on(engine: &'c dyn Engine) -> Tx<'c> {
         Tx {
-            conn,
+            engine,
             holds_released: Cell::new(0),
         }
     }
@@ -40,83 +56,94 @@ impl<'c> Tx<'c> {
         self.holds_released.set(released);
     }
 
-    /// `spots` is the change to the event's available spots.
+    /// The event's row number `n`, which moves `spots` and so leaves `available_spots`.
     pub fn ledger_insert(
         &self,
         now: Timestamp,
-        event_id: i64,
-        ticket_id: Option<&TicketId>,
+        after: Account,
         kind: LedgerKind,
+        ticket_seq: Option<i64>,
         spots: i64,
     ) -> Result<(), Error> {
-        self.execute(
-            include_str!("../../../sql/ledger_insert.sql"),
-            params![
-                now,
-                event_id,
-                ticket_id.map(TicketId::as_str),
-                kind.as_str(),
-                spots
-            ],
-        )?;
+        self.execute(call!("ledger_insert",
+            event_id: after.event_id, n: after.changes, now: now, kind: kind.as_str(),
+            ticket_seq: ticket_seq, spots: spots, available_spots: after.available_spots))?;
         Ok(())
     }
 
-    /// One row for each live ticket of an event, as cancelled; returns how many.
-    pub fn ledger_insert_cancelled(&self, now: Timestamp, event_id: i64) -> Result<usize, Error> {
-        let sql = include_str!("../../../sql/ledger_insert_cancelled.sql");
-        self.execute(sql, params![now, event_id])
+    /// One row for each live ticket of an event, as cancelled, behind its last row; returns how many.
+    pub fn ledger_insert_cancelled(&self, now: Timestamp, before: Account) -> Result<i64, Error> {
+        self.execute(call!("ledger_insert_cancelled",
+            event_id: before.event_id, now: now, n: before.changes,
+            available_spots: before.available_spots))
     }
 
-    pub fn readiness_touch(&self, now: Timestamp) -> Result<(), Error> {
-        let sql = include_str!("../../../sql/readiness_touch.sql");
-        self.execute(sql, params![now])?;
+    /// One row for each expired hold of an event, up to `limit`, behind its last row; returns how many.
+    pub fn ledger_insert_expired(
+        &self,
+        now: Timestamp,
+        before: Account,
+        limit: i64,
+    ) -> Result<i64, Error> {
+        self.execute(call!("ledger_insert_expired",
+            event_id: before.event_id, now: now, n: before.changes,
+            available_spots: before.available_spots, limit: limit))
+    }
+
+    pub fn readiness_touch(&self) -> Result<(), Error> {
+        self.execute(call!("readiness_touch"))?;
         Ok(())
     }
 
-    fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Error> {
-        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+    fn execute<const N: usize>(&self, call: Call<N>) -> Result<i64, Error> {
+        let rows = self.engine.execute(call.statement, &call.values)?;
+        Ok(rows as i64)
     }
 
-    fn find<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        shape: impl FnOnce(&Row) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>, Error> {
-        Ok(self
-            .conn
-            .prepare_cached(sql)?
-            .query_row(params, shape)
-            .optional()?)
+    fn insert<const N: usize>(&self, call: Call<N>) -> Result<i64, Error> {
+        self.engine.insert(call.statement, &call.values)
     }
 
-    fn list<T>(
+    fn list<T, const N: usize>(
         &self,
-        sql: &str,
-        params: impl Params,
-        shape: impl FnMut(&Row) -> rusqlite::Result<T>,
+        call: Call<N>,
+        shape: impl Fn(&dyn Row) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
-        let mut statement = self.conn.prepare_cached(sql)?;
-        let rows = statement.query_map(params, shape)?;
-        Ok(rows.collect::<rusqlite::Result<Vec<T>>>()?)
+        let mut rows = Vec::new();
+        self.engine
+            .query(call.statement, &call.values, &mut |row| {
+                rows.push(shape(row)?);
+                Ok(())
+            })?;
+        Ok(rows)
     }
+
+    /// For a SELECT that finds one row or none.
+    fn find<T, const N: usize>(
+        &self,
+        call: Call<N>,
+        shape: impl Fn(&dyn Row) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let mut found = None;
+        self.engine
+            .query(call.statement, &call.values, &mut |row| {
+                found = Some(shape(row)?);
+                Ok(())
+            })?;
+        Ok(found)
+    }
+}
+
+/// A column's value. Errors: `Internal`, if it is of another type than the schema has it.
+fn get<'r, T: Column<'r>>(row: &'r dyn Row, column: usize) -> Result<T, Error> {
+    T::read(row.value(column)?).ok_or_else(|| unexpected(column))
 }
 
 /// A name that the schema's CHECK has let in.
-fn parsed<T>(row: &Row, column: usize, parse: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
-    let name = row.get_ref(column)?.as_str()?;
-    parse(name).ok_or(rusqlite::Error::InvalidQuery)
+fn parsed<T>(row: &dyn Row, column: usize, parse: fn(&str) -> Option<T>) -> Result<T, Error> {
+    parse(get(row, column)?).ok_or_else(|| unexpected(column))
 }
 
-impl ToSql for Timestamp {
-    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        self.0.to_sql()
-    }
-}
-
-impl FromSql for Timestamp {
-    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
-        i64::column_result(value).map(Timestamp)
-    }
+fn unexpected(column: usize) -> Error {
+    Error::Internal(format!("column {column} of a row holds what it should not"))
 }

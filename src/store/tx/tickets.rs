@@ -1,16 +1,13 @@
 //! Statements about tickets and the holds they begin as.
 
-use rusqlite::{Row, params};
-
-use super::{Tx, parsed};
+use super::{Call, Row, Statement, Tx, Value, call, get, parsed};
 use crate::error::Error;
 use crate::model::{CancelReason, Email, TicketId, TicketRecord, TicketStatus, Timestamp};
 
 impl Tx<'_> {
     /// Cancels all live tickets of an event; returns how many.
-    pub fn ticket_cancel_all(&self, event_id: i64, now: Timestamp) -> Result<usize, Error> {
-        let sql = include_str!("../../../sql/ticket_cancel_all.sql");
-        self.execute(sql, params![now, event_id])
+    pub fn ticket_cancel_all(&self, event_id: i64, now: Timestamp) -> Result<i64, Error> {
+        self.execute(call!("ticket_cancel_all", event_id: event_id, now: now))
     }
 
     /// Returns the new ticket's seq.
@@ -22,38 +19,24 @@ impl Tx<'_> {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<i64, Error> {
-        self.execute(
-            include_str!("../../../sql/ticket_insert.sql"),
-            params![
-                ticket_id.as_str(),
-                event_id,
-                email.as_str(),
-                now,
-                expires_at
-            ],
-        )?;
-        Ok(self.conn.last_insert_rowid())
+        self.insert(call!("ticket_insert",
+            ticket_id: ticket_id.as_bytes(), event_id: event_id, email: email.as_str(),
+            email_folded: email.folded(), now: now, expires_at: expires_at))
     }
 
     pub fn ticket_find(&self, ticket_id: &TicketId) -> Result<Option<TicketRecord>, Error> {
-        let sql = include_str!("../../../sql/ticket_find.sql");
-        self.find(sql, params![ticket_id.as_str()], ticket)
-    }
-
-    pub fn ticket_find_seq(&self, seq: i64) -> Result<Option<TicketRecord>, Error> {
-        let sql = include_str!("../../../sql/ticket_find_seq.sql");
-        self.find(sql, params![seq], ticket)
+        let call = call!("ticket_find", ticket_id: ticket_id.as_bytes());
+        self.find(call, ticket)
     }
 
     /// The key that created its event, if one did.
     pub fn ticket_find_owner(&self, ticket_id: &TicketId) -> Result<Option<i64>, Error> {
-        let sql = include_str!("../../../sql/ticket_find_owner.sql");
-        let owner = self.find(sql, params![ticket_id.as_str()], |row| row.get(0))?;
-        Ok(owner.flatten())
+        let call = call!("ticket_find_owner", ticket_id: ticket_id.as_bytes());
+        Ok(self.find(call, |row| get(row, 0))?.flatten())
     }
 
-    /// Up to `limit` tickets of an event with a seq above `after`, in the order of their sale; of
-    /// one status at `now`, or of any.
+    /// Up to `limit` tickets of an event that were sold after its ledger row `after`, each with the
+    /// row of its sale, in that order; of one status at `now`, or of any.
     pub fn ticket_list(
         &self,
         event_id: i64,
@@ -61,81 +44,67 @@ impl Tx<'_> {
         status: Option<TicketStatus>,
         now: Timestamp,
         limit: usize,
-    ) -> Result<Vec<TicketRecord>, Error> {
-        self.list(
-            include_str!("../../../sql/ticket_list.sql"),
-            params![
-                event_id,
-                after,
-                status.map(TicketStatus::as_str),
-                now,
-                limit as i64
-            ],
-            ticket,
-        )
+    ) -> Result<Vec<(i64, TicketRecord)>, Error> {
+        let call = call!("ticket_list",
+            event_id: event_id, after: after, status: status.map(TicketStatus::as_str),
+            now: now, limit: limit as i64);
+        self.list(call, |row| Ok((get(row, 11)?, ticket(row)?)))
     }
 
     /// False: it was not a live hold.
     pub fn ticket_confirm(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
-        let sql = include_str!("../../../sql/ticket_confirm.sql");
-        Ok(self.execute(sql, params![now, seq])? == 1)
+        Ok(self.execute(call!("ticket_confirm", seq: seq, now: now))? == 1)
     }
 
     /// False: it was no live ticket, or its holder has come in.
     pub fn ticket_cancel(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
-        let sql = include_str!("../../../sql/ticket_cancel.sql");
-        Ok(self.execute(sql, params![now, seq])? == 1)
+        Ok(self.execute(call!("ticket_cancel", seq: seq, now: now))? == 1)
     }
 
     /// False: it was not confirmed, or its holder has come in before.
     pub fn ticket_check_in(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
-        let sql = include_str!("../../../sql/ticket_check_in.sql");
-        Ok(self.execute(sql, params![now, seq])? == 1)
+        Ok(self.execute(call!("ticket_check_in", seq: seq, now: now))? == 1)
     }
 
     /// False: it was not an expired hold.
     pub fn ticket_expire(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
-        let sql = include_str!("../../../sql/ticket_expire.sql");
-        let released = self.execute(sql, params![seq, now])? == 1;
-        self.holds_released
-            .set(self.holds_released.get() + u64::from(released));
-        Ok(released)
+        let expired = self.execute(call!("ticket_expire", seq: seq, now: now))?;
+        self.count_released(expired);
+        Ok(expired == 1)
     }
 
-    /// The longest expired first.
-    pub fn hold_list_expired(
-        &self,
-        event_id: i64,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<(i64, TicketId)>, Error> {
-        self.list(
-            include_str!("../../../sql/hold_list_expired.sql"),
-            params![event_id, now, limit as i64],
-            |row| Ok((row.get(0)?, TicketId::stored(row.get(1)?))),
-        )
+    /// Ends up to `limit` expired holds of an event, the longest expired first; returns how many.
+    pub fn hold_expire(&self, event_id: i64, now: Timestamp, limit: i64) -> Result<i64, Error> {
+        let call = call!("hold_expire", event_id: event_id, now: now, limit: limit);
+        let expired = self.execute(call)?;
+        self.count_released(expired);
+        Ok(expired)
     }
 
     /// The events that have an expired hold.
     pub fn hold_list_events(&self, now: Timestamp) -> Result<Vec<i64>, Error> {
-        let sql = include_str!("../../../sql/hold_list_events.sql");
-        self.list(sql, params![now], |row| row.get(0))
+        self.list(call!("hold_list_events", now: now), |row| get(row, 0))
+    }
+
+    fn count_released(&self, holds: i64) {
+        self.holds_released
+            .set(self.holds_released.get() + holds as u64);
     }
 }
 
-pub(in crate::store) fn ticket(row: &Row) -> rusqlite::Result<TicketRecord> {
-    let reason = |text: Option<String>| text.as_deref().and_then(CancelReason::parse);
+fn ticket(row: &dyn Row) -> Result<TicketRecord, Error> {
+    let reason: Option<&str> = get(row, 9)?;
     Ok(TicketRecord {
-        seq: row.get(0)?,
-        ticket_id: TicketId::stored(row.get(1)?),
-        event_id: row.get(2)?,
-        email: row.get(3)?,
+        seq: get(row, 0)?,
+        ticket_id: TicketId::stored(get(row, 1)?),
+        event_id: get(row, 2)?,
+        email: get(row, 3)?,
         status: parsed(row, 4, TicketStatus::parse)?,
-        created_at: row.get(5)?,
-        expires_at: row.get(6)?,
-        confirmed_at: row.get(7)?,
-        cancelled_at: row.get(8)?,
-        cancel_reason: reason(row.get(9)?),
-        checked_in_at: row.get(10)?,
+        created_at: get(row, 5)?,
+        expires_at: get(row, 6)?,
+        confirmed_at: get(row, 7)?,
+        cancelled_at: get(row, 8)?,
+        cancel_reason: reason.and_then(CancelReason::parse),
+        checked_in_at: get(row, 10)?,
     })
 }

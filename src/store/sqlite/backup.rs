@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
 use tempfile::Builder;
 
-use super::open::{BUSY_TIMEOUT, OpenError, explain, refuse_foreign};
+use super::open::{OpenError, open_existing};
 use crate::error::Error;
 
 /// Why there is no copy. Nothing is left at its place in any of these cases.
@@ -30,15 +29,7 @@ pub enum BackupError {
 /// another connection has written, and so would not come to an end during a sale unless it copied
 /// everything in one step, free pages included.
 pub fn backup(from: &Path, to: &Path) -> Result<u64, BackupError> {
-    if !from.exists() {
-        return Err(OpenError::Missing.into());
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(from, flags).map_err(explain)?;
-    conn.busy_timeout(BUSY_TIMEOUT).map_err(explain)?;
-    if refuse_foreign(&conn)? == 0 {
-        return Err(OpenError::Foreign.into());
-    }
+    let conn = open_existing(from)?;
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.display().to_string()));
     }

@@ -1,1 +1,0 @@
-SELECT id, total_spots, available_spots, status FROM events ORDER BY id;

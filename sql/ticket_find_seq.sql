@@ -1,3 +1,0 @@
-SELECT seq, ticket_id, event_id, email, status, created_at, expires_at, confirmed_at, cancelled_at, cancel_reason, checked_in_at
-FROM tickets
-WHERE seq = :seq;

@@ -1,0 +1,199 @@
+//! What the statements need of a database engine, whichever it is.
+
+use crate::error::Error;
+use crate::model::Timestamp;
+
+/// So many parameters a statement has at most.
+const PARAMETERS_MAX: usize = 12;
+
+/// A value that is given to a statement or read from a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'v> {
+    Null,
+    Integer(i64),
+    Text(&'v str),
+    Bytes(&'v [u8]),
+}
+
+/// A connection that can run statements. Each returns `StorageUnavailable` for what the world did to
+/// the database, and `Internal` for what must be a bug.
+pub trait Engine {
+    /// Runs a statement that changes rows; returns how many.
+    fn execute(&self, statement: &Statement, values: &[Value]) -> Result<usize, Error>;
+
+    /// Runs an INSERT of one row; returns the number that the table has given it.
+    fn insert(&self, statement: &Statement, values: &[Value]) -> Result<i64, Error>;
+
+    /// Runs a SELECT and hands each of its rows to `each`, whose first error ends it.
+    fn query(
+        &self,
+        statement: &Statement,
+        values: &[Value],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+}
+
+/// A row of a SELECT's result.
+pub trait Row {
+    /// The value in that column, counted from 0.
+    fn value(&self, column: usize) -> Result<Value<'_>, Error>;
+}
+
+/// The text of a statement, and which of its parameters each value of the code is.
+pub struct Statement {
+    pub sql: &'static str,
+    /// Of the value at the same place: its parameter's number, from 1, in the order in which the
+    /// text first names them.
+    numbers: [u8; PARAMETERS_MAX],
+}
+
+impl Statement {
+    /// `names` are the parameters in the order in which the code gives their values. In a `const`,
+    /// a name that the text lacks, or one of the text's that is not among them, does not compile.
+    pub const fn new(sql: &'static str, names: &[&str]) -> Statement {
+        let text = sql.as_bytes();
+        let mut numbers = [0; PARAMETERS_MAX];
+        let mut found = 0;
+        let mut at = 0;
+        while at < text.len() {
+            match text[at] {
+                b'-' if at + 1 < text.len() && text[at + 1] == b'-' => at = find(text, at, b'\n'),
+                b'\'' => at = find(text, at + 1, b'\''),
+                b':' => {
+                    let end = name_end(text, at + 1);
+                    let place = position(names, text, at + 1, end);
+                    if numbers[place] == 0 {
+                        found += 1;
+                        numbers[place] = found;
+                    }
+                    at = end - 1;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        assert!(
+            found as usize == names.len(),
+            "the code gives a value that the statement has no parameter for"
+        );
+        Statement { sql, numbers }
+    }
+
+    /// The numbers of the parameters, for the values in the code's order.
+    pub fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.numbers.iter().map(|number| usize::from(*number))
+    }
+}
+
+const fn find(text: &[u8], mut at: usize, byte: u8) -> usize {
+    while at < text.len() && text[at] != byte {
+        at += 1;
+    }
+    at
+}
+
+const fn name_end(text: &[u8], mut at: usize) -> usize {
+    while at < text.len() && (text[at].is_ascii_alphanumeric() || text[at] == b'_') {
+        at += 1;
+    }
+    at
+}
+
+const fn position(names: &[&str], text: &[u8], start: usize, end: usize) -> usize {
+    let mut place = 0;
+    while place < names.len() {
+        let name = names[place].as_bytes();
+        let mut same = 0;
+        while same < name.len() && start + same < end && name[same] == text[start + same] {
+            same += 1;
+        }
+        if same == name.len() && start + same == end {
+            return place;
+        }
+        place += 1;
+    }
+    panic!("the statement has a parameter that the code gives no value for");
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Value::Integer(number)
+    }
+}
+
+impl From<Timestamp> for Value<'_> {
+    fn from(time: Timestamp) -> Self {
+        Value::Integer(time.0)
+    }
+}
+
+impl<'v> From<&'v str> for Value<'v> {
+    fn from(text: &'v str) -> Self {
+        Value::Text(text)
+    }
+}
+
+impl<'v, const N: usize> From<&'v [u8; N]> for Value<'v> {
+    fn from(bytes: &'v [u8; N]) -> Self {
+        Value::Bytes(bytes)
+    }
+}
+
+impl<'v, T: Into<Value<'v>>> From<Option<T>> for Value<'v> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Value::Null, Into::into)
+    }
+}
+
+/// What a column can be read as. `None` from `read` means that the value is of another type.
+pub trait Column<'v>: Sized {
+    fn read(value: Value<'v>) -> Option<Self>;
+}
+
+impl Column<'_> for i64 {
+    fn read(value: Value) -> Option<i64> {
+        match value {
+            Value::Integer(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+impl Column<'_> for Timestamp {
+    fn read(value: Value) -> Option<Timestamp> {
+        i64::read(value).map(Timestamp)
+    }
+}
+
+impl<'v> Column<'v> for &'v str {
+    fn read(value: Value<'v>) -> Option<&'v str> {
+        match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Column<'_> for String {
+    fn read(value: Value) -> Option<String> {
+        <&str>::read(value).map(str::to_owned)
+    }
+}
+
+impl<const N: usize> Column<'_> for [u8; N] {
+    fn read(value: Value) -> Option<[u8; N]> {
+        match value {
+            Value::Bytes(bytes) => bytes.try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl<'v, T: Column<'v>> Column<'v> for Option<T> {
+    fn read(value: Value<'v>) -> Option<Option<T>> {
+        match value {
+            Value::Null => Some(None),
+            value => T::read(value).map(Some),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A file as `verify` reads it: all of it, in one snapshot, without ever writing. A running server
+//! is not kept from selling.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::{Connection, Row};
+
+use super::open::{self, OpenError, explain};
+use crate::error::Error;
+
+pub struct Audit {
+    conn: Connection,
+}
+
+/// How many rows there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub events: u64,
+    pub tickets: u64,
+    pub ledger_rows: u64,
+    pub keys: u64,
+}
+
+impl Audit {
+    /// Errors: those of opening a file that is ours.
+    pub fn open(path: &Path) -> Result<Audit, OpenError> {
+        // Opened for reading only, SQLite would not check the CHECKs.
+        let conn = open::open_existing(path)?;
+        conn.pragma_update(None, "query_only", true)
+            .map_err(explain)?;
+        conn.execute_batch("BEGIN").map_err(explain)?;
+        Ok(Audit { conn })
+    }
+
+    pub fn counts(&self) -> Result<Counts, Error> {
+        let counts = |row: &Row| {
+            let count = |column| row.get(column).map(|rows: i64| rows as u64);
+            Ok(Counts {
+                events: count(0)?,
+                tickets: count(1)?,
+                ledger_rows: count(2)?,
+                keys: count(3)?,
+            })
+        };
+        let sql = include_str!("../../../sql/audit_counts.sql");
+        Ok(self.conn.query_row(sql, [], counts)?)
+    }
+
+    /// Runs a statement each of whose columns bears the name of a check and holds, for a row that
+    /// fails it, a sentence that says so. `each` is told the check and the sentence.
+    pub fn find(&self, sql: &str, mut each: impl FnMut(&str, String)) -> Result<(), Error> {
+        let mut statement = self.conn.prepare(sql)?;
+        let names = statement.column_names().into_iter().map(str::to_owned);
+        let names: Vec<String> = names.collect();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            for (column, name) in names.iter().enumerate() {
+                if let Some(sentence) = row.get(column)? {
+                    each(name, sentence);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tables, indexes and triggers that are not as this program makes them, and triggers that it
+    /// does not make.
+    pub fn schema_differences(&self) -> Result<Vec<String>, Error> {
+        let found = schema(&self.conn)?;
+        let made = schema(&open::reference()?)?;
+        let mut differences = Vec::new();
+        for (object, sql) in &made {
+            match found.get(object) {
+                None => differences.push(format!("the {object} is missing")),
+                Some(other) if other != sql => differences.push(format!("the {object} is altered")),
+                Some(_) => {}
+            }
+        }
+        for object in found.keys() {
+            if object.starts_with("trigger") && !made.contains_key(object) {
+                differences.push(format!("the {object} is not this program's"));
+            }
+        }
+        Ok(differences)
+    }
+
+    /// SQLite's own look at pages, indexes, types and CHECKs: what is wrong, a sentence each.
+    pub fn integrity_check(&self) -> Result<Vec<String>, Error> {
+        let mut sentences = self.list("PRAGMA integrity_check", |row| row.get(0))?;
+        sentences.retain(|s: &String| s != "ok");
+        Ok(sentences)
+    }
+
+    /// Rows that point to rows that are not there, a sentence each.
+    pub fn foreign_key_check(&self) -> Result<Vec<String>, Error> {
+        self.list("PRAGMA foreign_key_check", |row| {
+            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+            let number: Option<i64> = row.get(1)?;
+            let number = number.map_or(String::new(), |number| format!(" number {number}"));
+            Ok(format!(
+                "a row{number} of {table} points to no row of {parent}"
+            ))
+        })
+    }
+
+    fn list<T>(&self, sql: &str, shape: fn(&Row) -> rusqlite::Result<T>) -> Result<Vec<T>, Error> {
+        let mut statement = self.conn.prepare(sql)?;
+        let rows = statement.query_map([], shape)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+/// The text of everything in the schema, by type and name.
+fn schema(conn: &Connection) -> Result<BTreeMap<String, String>, Error> {
+    let mut statement = conn.prepare(include_str!("../../../sql/sqlite/schema_list.sql"))?;
+    let object = |row: &Row| {
+        let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((format!("{kind} {name}"), row.get(2)?))
+    };
+    let objects = statement.query_map([], object)?;
+    Ok(objects.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,117 @@
+//! The statements in `sql/`: bound by name, in words that every engine knows.
+
+use lastseat::store::engine::Statement;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Where a statement may be written for SQLite alone.
+const OF_SQLITE: &str = "sqlite";
+
+fn folder(name: &str) -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let entries = std::fs::read_dir(folder).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.is_file());
+    files
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
+        .collect()
+}
+
+fn without_comments(sql: &str) -> String {
+    let lines = sql.lines().map(|line| line.split("--").next().unwrap());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn refuses(sql: &'static str, names: &'static [&'static str]) -> bool {
+    std::panic::catch_unwind(|| Statement::new(sql, names)).is_err()
+}
+
+/// The program makes each statement in a constant, where such a panic is an error of the compiler.
+#[test]
+fn names_that_differ_from_the_statements_are_refused() {
+    let sql = "-- of :nobody\nUPDATE t SET a = ':no', b = :b WHERE id = :id AND c > :b";
+    assert!(!refuses(sql, &["b", "id"]));
+    assert!(!refuses(sql, &["id", "b"]));
+    assert!(refuses(sql, &["id"]), "one is missing");
+    assert!(refuses(sql, &["id", "b", "c"]), "one is too many");
+    assert!(refuses(sql, &["id", "bb"]), "one is another");
+    assert!(refuses(sql, &["i", "b"]), "one is cut off");
+    assert!(refuses(sql, &["id", "no"]), "one is only text");
+    assert!(refuses(sql, &["id", "nobody"]), "one is only a comment");
+}
+
+#[test]
+fn a_value_goes_to_the_parameter_of_its_name() {
+    let sql = "SELECT :b, :a, :b, :c";
+    let numbers: Vec<usize> = Statement::new(sql, &["a", "b", "c"])
+        .numbers()
+        .take(3)
+        .collect();
+    assert_eq!(numbers, [2, 1, 3]);
+}
+
+/// Each file is one statement, and the method of its name is the one that runs it.
+#[test]
+fn each_statement_has_one_place_in_the_code() {
+    let code: String = ["src/store/tx", "src/store/sqlite", "src/verify"]
+        .iter()
+        .flat_map(|name| folder(name))
+        .flat_map(|(_, text)| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    for (path, sql) in folder("sql") {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let uses = code.matches(&format!("call!(\"{name}\"")).count()
+            + code.matches(&format!("sql/{name}.sql\"")).count();
+        assert_eq!(uses, 1, "{name} is used in {uses} places");
+        if code.contains(&format!("call!(\"{name}\"")) {
+            assert!(code.contains(&format!("fn {name}(")), "no method {name}");
+        }
+        let ends = without_comments(&sql).matches(';').count();
+        assert_eq!(ends, 1, "{name} is not one statement");
+    }
+}
+
+#[test]
+fn statements_are_in_words_that_every_engine_knows() {
+    let of_sqlite = [
+        "iif(",
+        "or fail",
+        "or replace",
+        "or ignore",
+        "or abort",
+        "pragma",
+        "sqlite_",
+        "rowid",
+        "strict",
+        "raise(",
+        "glob",
+        "group_concat",
+        "ifnull(",
+        "printf(",
+        "unhex(",
+        "strftime",
+        "json_",
+        "total(",
+        "collate nocase",
+        "?1",
+    ];
+    let mut seen = BTreeSet::new();
+    for (path, sql) in folder("sql") {
+        let words = without_comments(&sql).to_lowercase();
+        for word in of_sqlite {
+            assert!(!words.contains(word), "{word} in {path:?}");
+        }
+        seen.insert(path);
+    }
+    assert!(seen.len() > 30, "{seen:?}");
+    let differ: BTreeSet<_> = folder(&format!("sql/{OF_SQLITE}"))
+        .into_iter()
+        .map(|(path, _)| path.file_name().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        differ.len(),
+        2,
+        "the schema, and how to list it: {differ:?}"
+    );
+}
