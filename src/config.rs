@@ -123,7 +123,7 @@ pub struct Config {
     #[arg(long, env = "LASTSEAT_KEPT", hide = true)]
     pub kept: Option<u64>,
 
-    /// Verify the database first; if it is not sound, /readyz answers 503
+    /// Verify the database in the background; until then, and if it is not sound, /readyz answers 503
     #[arg(long, visible_alias = "on-start", env = "LASTSEAT_VERIFY_ON_START")]
     pub verify_on_start: bool,
 

@@ -12,7 +12,7 @@
 //! http        the only place that knows tiny_http
 //! verify      proves from the ledger that a file never oversold
 //! box_office  what the product does: look, decide, act, in one transaction
-//! store       the only place that knows rusqlite: open, statements, group commit
+//! store       the statements, group commit; store/sqlite is the only place that knows rusqlite
 //! model error clock hooks logging metrics process signals     the ground floor
 //! ```
 //!
@@ -22,7 +22,7 @@
 //! client -> tiny_http connection thread -> queue -> worker
 //!    http: refuse what is malformed, rate limit, route, role, parse into model types
 //!      read  -> box_office on the worker's own connection (a WAL snapshot)  -> answer
-//!      write -> job in the commit queue; whoever holds the baton commits it -> flush -> answer
+//!      write -> job in the commit queue; whoever holds the baton commits it, on disk -> answer
 //!      whole list -> pieces, made and sent one by one on a thread of its own (stream.rs)
 //! ```
 //!
@@ -33,7 +33,7 @@
 //! - `reserved -> confirmed | cancelled`, `confirmed -> cancelled`, nothing else: triggers.
 //! - A ticket lets its holder in once: the conditional `UPDATE` and a trigger.
 //! - The ledger's rows of an event sum up to its `available_spots`: written together.
-//! - What is answered is on disk: answers are written after `COMMIT` and the flush that follows it.
+//! - What is answered is on disk: answers are written after `COMMIT`, which waits for the disk.
 
 pub mod api;
 pub mod box_office;

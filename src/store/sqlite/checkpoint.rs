@@ -7,9 +7,7 @@
 //! here must make no other checkpoint, and leave the file to another process, which reads the WAL
 //! anew.
 
-use std::fs::File;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use rusqlite::Row;
@@ -36,8 +34,9 @@ impl Db {
     /// Returns when what has been copied is on disk. SQLite sees to that by itself before the WAL
     /// starts over, but then nobody can commit meanwhile; after this nobody waits long.
     pub fn flush(&self) -> Result<(), Error> {
-        let flushed = self.file().and_then(|file| file.sync_data());
-        flushed.map_err(|e| Error::DiskFailed(format!("the flush failed: {e}")))
+        self.file
+            .sync_data()
+            .map_err(|e| Error::DiskFailed(format!("the flush failed: {e}")))
     }
 
     /// Copies the rest, and the next writer starts the WAL from its beginning. Call it with the
@@ -82,17 +81,6 @@ impl Db {
     pub fn wal_bytes(&self) -> i64 {
         let file = std::fs::metadata(self.place.wal());
         file.map_or(0, |file| file.len() as i64)
-    }
-
-    fn file(&self) -> io::Result<&File> {
-        if self.file.get().is_none() {
-            let file = ManuallyDrop::new(File::open(self.place.db())?);
-            let _ = self.file.set(file);
-        }
-        self.file
-            .get()
-            .map(|file| &**file)
-            .ok_or_else(|| io::Error::other("not opened"))
     }
 
     fn run_checkpoint(&self, pragma: &str) -> Result<Checkpointed, Error> {

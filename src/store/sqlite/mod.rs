@@ -11,7 +11,6 @@ pub use audit::{Audit, Counts};
 pub use backup::{BackupError, backup};
 pub use open::OpenError;
 
-use std::cell::OnceCell;
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::path::Path;
@@ -39,19 +38,17 @@ pub struct Db {
     place: Place,
     /// The database file, opened beside SQLite. Never closed, because that would undo SQLite's locks
     /// on it, which are the process's (fcntl(2)).
-    file: OnceCell<ManuallyDrop<File>>,
+    file: ManuallyDrop<File>,
 }
 
 impl Db {
     /// Opens the file, making it and its schema if there is none.
     pub fn open(path: &Path) -> Result<Db, OpenError> {
         let conn = open::open_or_create(path)?;
-        let place = Place::of(&conn).map_err(|e| OpenError::Inaccessible(e.to_string()))?;
-        Ok(Db {
-            conn,
-            place,
-            file: OnceCell::new(),
-        })
+        let unreadable = |e: std::io::Error| OpenError::Inaccessible(e.to_string());
+        let place = Place::of(&conn).map_err(unreadable)?;
+        let file = ManuallyDrop::new(File::open(place.db()).map_err(unreadable)?);
+        Ok(Db { conn, place, file })
     }
 
     /// Opens the file for one of a server's threads, with a page cache of that size. SQLite makes no
