@@ -142,7 +142,8 @@ where
     /// Serves the connection on a thread of its own, or gives it back if there is none to be had.
     fn spawn(self) -> Result<(), (io::Error, Self)> {
         let (hand_over, take) = crossbeam_channel::bounded::<Self>(1);
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let thread = std::thread::Builder::new().name("connection".into());
+        let thread = thread.stack_size(STACK_BYTES);
         let spawned = thread.spawn(move || {
             if let Ok(accepted) = take.recv() {
                 let _ = catch_unwind(AssertUnwindSafe(|| accepted.serve()));
