@@ -5,25 +5,33 @@
 //! ```text
 //! main        command line -> run; exit codes
 //! command     what can be typed, one file a command
-//! config      flags and variables -> one validated Config
 //! keeper      holds the listening socket, starts the server process again should it die
-//! server      starts and stops the parts
+//! server      starts the parts in order, stops them in order
+//! config      flags and variables -> one validated Config
 //! reaper      sweeps expired holds, checkpoints the WAL
-//! http        the only place that knows tiny_http
+//! worker      joins the next two: takes requests, decides on one snapshot, leads commits
+//! transport   the only place that knows tiny_http: acceptor, one thread a connection
+//! api         what a request means: endpoint table, authorization, rate limit, handlers
+//! message     request, response, problem; knows neither side
 //! verify      proves from the ledger that a file never oversold
 //! box_office  what the product does: look, decide, act, in one transaction
 //! store       the statements, group commit; store/sqlite is the only place that knows rusqlite
 //! model error clock hooks logging metrics process signals     the ground floor
 //! ```
 //!
-//! A request's way:
+//! A sale's way, and nothing comes back up it but the response; in this order it can be read:
 //!
 //! ```text
-//! client -> tiny_http connection thread -> queue -> worker
-//!    http: refuse what is malformed, rate limit, route, role, parse into model types
-//!      read  -> box_office on the worker's own connection (a WAL snapshot)  -> answer
-//!      write -> job in the commit queue; whoever holds the baton commits it, on disk -> answer
-//!      whole list -> pieces, made and sent one by one on a thread of its own (stream.rs)
+//! transport/acceptor    accept -> a thread for the connection
+//! transport/connection  look ahead, tiny_http reads one request, its body; refuse what the head shows
+//! worker (Dispatcher)   count it against the rate limit -> channel, and wait for the response
+//! worker (Worker)       take what is there, on one snapshot:
+//! api/endpoint          route, method, role -> handler: parse into model types
+//!    a read             box_office on the worker's own connection           -> response
+//!    a write            box_office in the commit queue, store/commit: whoever has the baton runs
+//!                       BEGIN IMMEDIATE, all that wait, COMMIT (on disk)    -> response
+//! worker (Dispatcher)   count and log it
+//! transport/connection  render it, send it whole; next request, or the end
 //! ```
 //!
 //! What holds at every moment, and where it is made so:

@@ -137,172 +137,76 @@ const ANYONE: Option<Role> = None;
 const ORGANIZER: Option<Role> = Some(Role::Organizer);
 const USER: Option<Role> = Some(Role::User);
 
+// A line for what an endpoint is, and one for what it takes and answers.
+#[rustfmt::skip]
 pub static ROUTES: [Route; 15] = {
     use Code::*;
     use Reach::*;
+    use Endpoint as E;
     [
-        route(
-            "/",
-            Everything,
-            &[Endpoint::new(
-                GET,
-                ANYONE,
-                "What there is, for a person with curl",
-                index::show,
-            )],
-        ),
-        route(
-            "/openapi.json",
-            Everything,
-            &[
-                Endpoint::new(GET, ANYONE, "This document", service::show_openapi)
-                    .answers(200, "Any"),
-            ],
-        ),
-        route(
-            "/events",
-            Everything,
-            &[
-                Endpoint::new(GET, ANYONE, "List the events, oldest first", events::list)
-                    .answers(200, "Events")
-                    .refuses(&[InvalidRequest]),
-                Endpoint::new(POST, ORGANIZER, "Put an event on sale", events::create)
-                    .takes("NewEvent")
-                    .answers(201, "Event"),
-            ],
-        ),
-        route(
-            "/events/{id}",
-            OwnEvents,
-            &[
-                Endpoint::new(GET, ANYONE, "Show an event", events::show)
-                    .answers(200, "Event")
-                    .refuses(&[EventNotFound]),
-                Endpoint::new(PATCH, ORGANIZER, "Change an event on sale", events::change)
-                    .takes("EventChange")
-                    .answers(200, "Event")
-                    .refuses(&[EventNotFound, EventCancelled, CapacityBelowCommitted]),
-            ],
-        ),
-        route(
-            "/events/{id}/cancel",
-            OwnEvents,
-            &[Endpoint::new(
-                POST,
-                ORGANIZER,
-                "Call an event off, and cancel every live ticket with it",
-                events::cancel,
-            )
-            .may_take("Nothing")
-            .answers(200, "Event")
-            .refuses(&[EventNotFound])],
-        ),
-        route(
-            "/events/{id}/tickets",
-            OwnEvents,
-            &[Endpoint::new(
-                GET,
-                ORGANIZER,
-                "List an event's tickets, oldest first; as CSV if Accept prefers it",
-                tickets::list,
-            )
-            .answers(200, "Tickets")
-            .refuses(&[InvalidRequest, EventNotFound])],
-        ),
-        route(
-            "/events/{id}/register",
-            OwnEvents,
-            &[
-                Endpoint::new(POST, USER, "Hold a spot for a buyer", tickets::register)
-                    .takes("Registration")
-                    .answers(201, "Ticket")
-                    .refuses(&[
-                        EventNotFound,
-                        EventCancelled,
-                        SalesNotOpen,
-                        SalesClosed,
-                        AlreadyRegistered,
-                        SoldOut,
-                    ]),
-            ],
-        ),
-        route(
-            "/tickets/{id}",
-            TicketsOfOwnEvents,
-            &[Endpoint::new(GET, USER, "Show a ticket", tickets::show)
-                .answers(200, "Ticket")
-                .refuses(&[TicketNotFound])],
-        ),
-        route(
-            "/tickets/{id}/confirm",
-            TicketsOfOwnEvents,
-            &[Endpoint::new(
-                POST,
-                USER,
-                "Turn a live hold into a confirmed ticket",
-                tickets::confirm,
-            )
-            .may_take("Holder")
-            .answers(200, "Ticket")
-            .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch])],
-        ),
-        route(
-            "/tickets/{id}/cancel",
-            TicketsOfOwnEvents,
-            &[Endpoint::new(
-                POST,
-                USER,
-                "Give a ticket back; its spot is on sale at once",
-                tickets::cancel,
-            )
-            .may_take("Holder")
-            .answers(200, "Ticket")
-            .refuses(&[TicketNotFound, EmailMismatch, AlreadyCheckedIn])],
-        ),
-        route(
-            "/tickets/{id}/check-in",
-            TicketsOfOwnEvents,
-            &[Endpoint::new(
-                POST,
-                ORGANIZER,
-                "Let the holder of a confirmed ticket in, once",
-                tickets::check_in,
-            )
-            .may_take("Nothing")
-            .answers(200, "Ticket")
-            .refuses(&[TicketNotFound, NotConfirmed, AlreadyCheckedIn])],
-        ),
-        route(
-            "/problems/{id}",
-            Everything,
-            &[
-                Endpoint::new(GET, ANYONE, "Explain a problem", service::show_problem)
-                    .refuses(&[RouteNotFound]),
-            ],
-        ),
-        unlimited(
-            "/healthz",
-            &[
-                Endpoint::new(GET, ANYONE, "Does the process live?", service::health)
-                    .answers(200, "Any"),
-            ],
-        ),
-        unlimited(
-            "/readyz",
-            &[
-                Endpoint::new(GET, ANYONE, "Could a commit be made now?", service::ready)
-                    .answers(200, "Any"),
-            ],
-        ),
-        unlimited(
-            "/metrics",
-            &[Endpoint::new(
-                GET,
-                ANYONE,
-                "Counters and gauges, for Prometheus",
-                metrics::show,
-            )],
-        ),
+        route("/", Everything, &[
+            E::new(GET, ANYONE, "What there is, for a person with curl", index::show),
+        ]),
+        route("/openapi.json", Everything, &[
+            E::new(GET, ANYONE, "This document", service::show_openapi).answers(200, "Any"),
+        ]),
+        route("/events", Everything, &[
+            E::new(GET, ANYONE, "List the events, oldest first", events::list)
+                .answers(200, "Events").refuses(&[InvalidRequest]),
+            E::new(POST, ORGANIZER, "Put an event on sale", events::create)
+                .takes("NewEvent").answers(201, "Event"),
+        ]),
+        route("/events/{id}", OwnEvents, &[
+            E::new(GET, ANYONE, "Show an event", events::show)
+                .answers(200, "Event").refuses(&[EventNotFound]),
+            E::new(PATCH, ORGANIZER, "Change an event on sale", events::change)
+                .takes("EventChange").answers(200, "Event")
+                .refuses(&[EventNotFound, EventCancelled, CapacityBelowCommitted]),
+        ]),
+        route("/events/{id}/cancel", OwnEvents, &[
+            E::new(POST, ORGANIZER, "Call an event off, and cancel every live ticket with it", events::cancel)
+                .may_take("Nothing").answers(200, "Event").refuses(&[EventNotFound]),
+        ]),
+        route("/events/{id}/tickets", OwnEvents, &[
+            E::new(GET, ORGANIZER, "List an event's tickets, oldest first; as CSV if Accept prefers it", tickets::list)
+                .answers(200, "Tickets").refuses(&[InvalidRequest, EventNotFound]),
+        ]),
+        route("/events/{id}/register", OwnEvents, &[
+            E::new(POST, USER, "Hold a spot for a buyer", tickets::register)
+                .takes("Registration").answers(201, "Ticket")
+                .refuses(&[EventNotFound, EventCancelled, SalesNotOpen, SalesClosed, AlreadyRegistered, SoldOut]),
+        ]),
+        route("/tickets/{id}", TicketsOfOwnEvents, &[
+            E::new(GET, USER, "Show a ticket", tickets::show)
+                .answers(200, "Ticket").refuses(&[TicketNotFound]),
+        ]),
+        route("/tickets/{id}/confirm", TicketsOfOwnEvents, &[
+            E::new(POST, USER, "Turn a live hold into a confirmed ticket", tickets::confirm)
+                .may_take("Holder").answers(200, "Ticket")
+                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch]),
+        ]),
+        route("/tickets/{id}/cancel", TicketsOfOwnEvents, &[
+            E::new(POST, USER, "Give a ticket back; its spot is on sale at once", tickets::cancel)
+                .may_take("Holder").answers(200, "Ticket")
+                .refuses(&[TicketNotFound, EmailMismatch, AlreadyCheckedIn]),
+        ]),
+        route("/tickets/{id}/check-in", TicketsOfOwnEvents, &[
+            E::new(POST, ORGANIZER, "Let the holder of a confirmed ticket in, once", tickets::check_in)
+                .may_take("Nothing").answers(200, "Ticket")
+                .refuses(&[TicketNotFound, NotConfirmed, AlreadyCheckedIn]),
+        ]),
+        route("/problems/{id}", Everything, &[
+            E::new(GET, ANYONE, "Explain a problem", service::show_problem).refuses(&[RouteNotFound]),
+        ]),
+        unlimited("/healthz", &[
+            E::new(GET, ANYONE, "Does the process live?", service::health).answers(200, "Any"),
+        ]),
+        unlimited("/readyz", &[
+            E::new(GET, ANYONE, "Could a commit be made now?", service::ready).answers(200, "Any"),
+        ]),
+        unlimited("/metrics", &[
+            E::new(GET, ANYONE, "Counters and gauges, for Prometheus", metrics::show),
+        ]),
     ]
 };
 

@@ -157,6 +157,12 @@ fn responses(route: &Route, endpoint: &Endpoint, problems: &[Code]) -> Value {
             "true: the first answer to this key, again",
         );
     }
+    if endpoint.method != "GET" && endpoint.answer == Some("Ticket") {
+        more(
+            "Ticket-Status",
+            "On a replay: what the ticket is by now (reserved, confirmed or cancelled)",
+        );
+    }
     if matches!(endpoint.answer, Some("Events" | "Tickets")) {
         more("Link", "The next page, as rel=\"next\", if there is one");
     }
