@@ -35,7 +35,7 @@ const PAUSE_LAST: Duration = Duration::from_millis(250);
 /// What is left for the server once its keeper is gone.
 const ORPHAN_STOP_WITHIN: Duration = Duration::from_millis(800);
 /// A server that was stopped (SIGSTOP) and does not go on within this is replaced.
-const GOES_ON_WITHIN: Duration = Duration::from_secs(2);
+const GOES_ON_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Keeps a server running until somebody asks to stop, or until it ends in a way that another one
