@@ -196,7 +196,7 @@ fn refusal(head: &[u8]) -> Option<(Code, &'static str)> {
 
 /// tiny_http takes fewer characters in a header's name than RFC 9110, 5.1 allows.
 fn has_plain_names(head: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let mut lines = head.split(|byte| *byte == b'\n').skip(1);
     lines.all(|line| match memchr::memchr(b':', line) {
         Some(end) => line[..end].iter().all(is_plain),
