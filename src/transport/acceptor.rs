@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, poll};
+use socket2::SockRef;
 use tiny_http::{Listener, Server, SslContextWrap};
 
 use super::connection;
@@ -23,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const OVERDUE_LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A connection that gets no thread within so many looks is closed.
 const THREAD_LOOKS: u32 = 20;
+/// Behind standard input, output and error.
+const FIRST_FD: RawFd = 3;
 /// tiny_http has two handles on a socket, and we have one.
 pub const FDS_OF_A_CONNECTION: usize = 3;
 /// More than the database, the log and the listener take.
@@ -85,7 +88,8 @@ impl Acceptor {
         C: Iterator<Item = Result<tiny_http::Request, E>> + Send + 'static,
     {
         let Some(socket) = self.find_socket(lowest_free) else {
-            return log::warn!("a connection is closed, because its socket was not found");
+            // It was reset before it was accepted.
+            return log::debug!("a connection is closed, because its socket was not found");
         };
         let address = socket.peer().filter(|address| !(self.is_proxy)(*address));
         let Some(admission) = self.connections.admit(socket, address) else {
@@ -115,10 +119,11 @@ impl Acceptor {
     /// that there can be are looked through.
     fn find_socket(&self, lowest_free: Option<RawFd>) -> Option<Socket> {
         let is_new = |cookie| !self.connections.knows(cookie);
-        let found = lowest_free.and_then(|fd| Socket::find(fd, is_new));
+        let listener = SockRef::from(&self.listener).local_addr().ok()?;
+        let found = lowest_free.and_then(|fd| Socket::find(fd, &listener, is_new));
         found.or_else(|| {
             let fds = self.connections.count() * FDS_OF_A_CONNECTION + FDS_OF_THE_REST;
-            (0..fds as RawFd).find_map(|fd| Socket::find(fd, is_new))
+            (FIRST_FD..fds as RawFd).find_map(|fd| Socket::find(fd, &listener, is_new))
         })
     }
 

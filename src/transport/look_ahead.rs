@@ -80,7 +80,7 @@ impl LookAhead {
         loop {
             // Waits for one byte more than are known; all that have come are looked at then.
             let one_more = self.known + 1;
-            let waited = socket.look(&mut self.bytes[self.held..one_more], MsgFlags::MSG_WAITALL);
+            let _ = socket.look(&mut self.bytes[self.held..one_more], MsgFlags::MSG_WAITALL);
             let all = socket.look(&mut self.bytes[self.held..], MsgFlags::MSG_DONTWAIT);
             let known = self.held + all.unwrap_or(0);
             if known > self.known {
@@ -88,7 +88,8 @@ impl LookAhead {
                 if let Some(seen) = examine(&self.bytes[..known]) {
                     return seen;
                 }
-            } else if waited.is_err() || socket.is_finished() {
+            } else {
+                // It has finished, takes too long, or sends urgent data, before which a look ends.
                 return Seen::Nothing;
             }
         }
@@ -177,18 +178,23 @@ fn refusal(head: &[u8]) -> Option<(Code, &'static str)> {
         && !is_foreign_coding
         && !has_two_lengths;
     let line_end = memmem::find(head, b"\r\n").unwrap_or(head.len());
-    let line = head[..line_end].trim_ascii_end();
+    // As tiny_http does it: the third word is the version, whatever follows.
+    let mut words = head[..line_end].trim_ascii().split(|byte| *byte == b' ');
+    let (version, rest) = (words.nth(2).unwrap_or_default(), words.next());
     if length.map_or(0, to_number) > BODY_BYTES_MAX && is_foreign_expectation {
         Some((Code::BodyTooLarge, "a body may have 1,024 bytes at most"))
     } else if is_foreign_expectation {
         Some((Code::ExpectationFailed, "only 100-continue can be expected"))
+    } else if matches!(version, b"HTTP/2.0" | b"HTTP/3.0") {
+        Some((Code::VersionNotSupported, "this port speaks HTTP/1.1"))
+    } else if rest.is_some() {
+        let detail = "the request line has three words";
+        Some((Code::BadRequest, detail))
     } else if !is_readable {
         let detail = "the head must be printable ASCII, name its headers by letters, \
                       digits, - and _, and tell a body's length in one way: \
                       Content-Length, or Transfer-Encoding: chunked";
         Some((Code::BadRequest, detail))
-    } else if line.ends_with(b"HTTP/2.0") || line.ends_with(b"HTTP/3.0") {
-        Some((Code::VersionNotSupported, "this port speaks HTTP/1.1"))
     } else {
         None
     }

@@ -3,18 +3,22 @@
 
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Shutdown};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{MsgFlags, recv};
-use socket2::SockRef;
+use socket2::{SockAddr, SockRef};
 
 /// From tcp(7) and <linux/tcp.h>: where `tcpi_bytes_received` stands in `struct tcp_info`, which is
 /// only ever appended to.
 const TCPI_BYTES_RECEIVED_AT: usize = 128;
+
+/// From <netinet/tcp.h>, `tcpi_state`: TIME_WAIT, CLOSE_WAIT, LAST_ACK, CLOSING.
+const STATES_AFTER_FIN: [u8; 4] = [6, 8, 9, 11];
 
 pub struct Socket {
     socket: socket2::Socket,
@@ -31,14 +35,24 @@ fn now_ms() -> u64 {
 }
 
 impl Socket {
-    /// A handle of its own on the connected socket that has this descriptor, if it is one and
-    /// `is_wanted`, which is given its cookie.
-    pub fn find(fd: RawFd, is_wanted: impl Fn(u64) -> bool) -> Option<Socket> {
+    /// A handle of its own on the connected socket that has this descriptor, if it is one that came in
+    /// at `listener`'s address, and `is_wanted`, which is given its cookie. (Standard output may be a
+    /// socket too.)
+    pub fn find(fd: RawFd, listener: &SockAddr, is_wanted: impl Fn(u64) -> bool) -> Option<Socket> {
         // SAFETY: the descriptor is only borrowed for the calls below, and the kernel says whether
         // there is such a one.
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
         let found = SockRef::from(&borrowed);
         let is_tcp = found.peer_addr().ok()?.as_socket().is_some();
+        let local = found.local_addr().ok()?;
+        let is_from_listener = match (local.as_socket(), listener.as_socket()) {
+            (Some(local), Some(listener)) => local.port() == listener.port(),
+            (None, None) => local.as_pathname() == listener.as_pathname(),
+            _ => false,
+        };
+        if !is_from_listener {
+            return None;
+        }
         let cookie = found.cookie().ok().filter(|cookie| is_wanted(*cookie))?;
         Some(Socket {
             socket: found.try_clone().ok()?,
@@ -66,11 +80,13 @@ impl Socket {
     /// `MSG_WAITALL` it waits, for as long as the read timeout says, until `buffer` is full; with
     /// `MSG_DONTWAIT` not at all; with neither until there is something.
     pub fn look(&self, buffer: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
-        Ok(recv(
-            self.socket.as_raw_fd(),
-            buffer,
-            MsgFlags::MSG_PEEK | flags,
-        )?)
+        loop {
+            match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_PEEK | flags) {
+                // A process that was stopped and goes on is told so here (signal(7)).
+                Err(Errno::EINTR) => {}
+                looked => return Ok(looked?),
+            }
+        }
     }
 
     /// Does `f`, which waits for the client. If that takes longer than `patience` in all, the
@@ -115,7 +131,9 @@ impl Socket {
             return None;
         }
         let bytes = info[TCPI_BYTES_RECEIVED_AT..].try_into().ok()?;
-        Some(u64::from_ne_bytes(bytes))
+        // The end of what a client sends (FIN) counts as one byte.
+        let has_finished = STATES_AFTER_FIN.contains(&info[0]);
+        Some(u64::from_ne_bytes(bytes) - u64::from(has_finished))
     }
 
     fn bytes_waiting(&self) -> Option<u64> {
@@ -124,16 +142,6 @@ impl Socket {
         let result =
             unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
         (result == 0).then_some(bytes as u64)
-    }
-
-    /// Whether the client has finished sending.
-    pub fn is_finished(&self) -> bool {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        let mut fds = [PollFd::new(
-            self.socket.as_fd(),
-            PollFlags::from_bits_retain(libc::POLLRDHUP),
-        )];
-        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
     /// Sends all of it, or says that the client has not taken it within the write timeout: one call,

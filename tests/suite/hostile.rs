@@ -1,5 +1,5 @@
 //! Nothing a client sends stops the sale: after, and during, everything in the table of hostile
-//! cases an ordinary client is answered within a second by the same process, nothing acknowledged is
+//! cases an ordinary client is answered within three seconds by the same process, nothing acknowledged is
 //! lost, no worker is missing and the memory stays within its bounds.
 
 use crate::support::hostile::{Case, cases};
@@ -11,6 +11,11 @@ use std::net::SocketAddr;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+/// Longer than elsewhere: who connects here may stand behind 1,500 connections made in the same
+/// moment, at a debug build that shares two cores with all other tests. (`held_up` asks for a second,
+/// with its floods one at a time.)
+const NEWCOMER_ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 fn start(flags: &[&str]) -> Server {
     lastseat::process::raise_descriptor_limit().expect("raises the test's own limit");
@@ -50,7 +55,7 @@ impl<'s> Ordinary<'s> {
         if !outcome.is_sale() {
             return Err(format!("{outcome:?}"));
         }
-        if outcome.took >= ANSWERED_WITHIN {
+        if outcome.took >= NEWCOMER_ANSWERED_WITHIN {
             return Err(format!("answered after {:?}", outcome.took));
         }
         let usage = Usage::of(self.pid).map_err(|e| format!("the server is gone: {e}"))?;

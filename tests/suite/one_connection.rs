@@ -12,10 +12,13 @@ use std::time::{Duration, Instant};
 /// Each of them costs a server that lets tiny_http answer it a thread and two descriptors.
 #[test]
 fn other_versions_of_http_are_answered_505_and_closed_and_leave_nothing_behind() {
-    const REQUESTS: [&str; 3] = [
+    const REQUESTS: [&str; 5] = [
         PREFACE,
         "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
         "GET / HTTP/3.0\r\nHost: a\r\n\r\n",
+        // The HTTP library takes the third word for the version, whatever follows.
+        "GET / HTTP/2.0 x\r\nHost: a\r\n\r\n",
+        "GET / HTTP/2.0 HTTP/1.1\r\nHost: a\r\n\r\n",
     ];
     let server = start();
     server.get("/healthz").expect_status(200);
@@ -193,4 +196,35 @@ fn is_still_open(stream: &mut TcpStream) -> bool {
         }
     }
     true
+}
+
+#[test]
+fn a_client_that_has_finished_sending_gets_every_answer() {
+    let server = start();
+    for count in [1, 2, 3, 40] {
+        let mut stream = TcpStream::connect(server.addr()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+            .write_all(get("/healthz").repeat(count).as_bytes())
+            .unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), count, "{answers}");
+    }
+}
+
+/// A look ahead ends before urgent data, however long one waits.
+#[test]
+fn urgent_data_in_a_head_ends_the_connection_at_once() {
+    let server = start();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.connect(&server.addr().into()).unwrap();
+    socket.send(b"GET / HTTP/1.1\r\nHo").unwrap();
+    socket.send_out_of_band(b"X").unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    assert!(matches!(stream.read(&mut [0; 100]), Ok(0)), "still open");
 }
