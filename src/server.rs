@@ -157,7 +157,7 @@ fn connections_max(config: &Config) -> io::Result<usize> {
 
 /// Verifies the file while it is served already, so that no start takes long. Until it is done the
 /// first server of a keeper is not ready; one that has taken over from another is, or every
-/// recycling would be an outage. An unsound file is served all the same, but not as ready: whoever
+/// restart would be an outage. An unsound file is served all the same, but not as ready: whoever
 /// runs the server decides.
 fn verify_in_background(config: &Config, unready: Arc<Unready>) -> io::Result<()> {
     if config.predecessors() == 0 {

@@ -304,7 +304,7 @@ impl Worker {
             Err(problem) => return reply.send(Err(problem)),
         };
         let job = Box::new(PendingJob {
-            panics: self.state.test_hooks
+            panics: self.state.settings.test_hooks
                 && request.head.headers.one("X-Test-Panic") == Field::Once("job"),
             request_id: request.id,
             work,

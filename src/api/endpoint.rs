@@ -257,7 +257,7 @@ fn match_path<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
 /// those of the handler. A panic of the handler is an `internal_error`.
 pub fn decide(context: &Context, request: &Request) -> Result<Outcome, Problem> {
     let decided = catch_unwind(AssertUnwindSafe(|| {
-        let panics = context.state.test_hooks
+        let panics = context.state.settings.test_hooks
             && request.head.headers.one("X-Test-Panic") == Field::Once("request");
         assert!(!panics, "asked for by X-Test-Panic");
         dispatch(context, request)

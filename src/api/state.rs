@@ -37,7 +37,6 @@ pub struct State {
     pub limiter: Option<Limiter>,
     pub sold_out: SoldOut,
     pub readiness: Readiness,
-    pub test_hooks: bool,
     pub reaper_runs: Arc<AtomicBool>,
     exports: (Sender<Db>, Receiver<Db>),
 }
@@ -57,7 +56,6 @@ impl State {
         }
         State {
             limiter: settings.rate_limit.map(Limiter::new),
-            test_hooks: settings.test_hooks,
             settings,
             clock,
             commits,

@@ -15,7 +15,7 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(800);
 const PROCESSES: usize = 4;
 const PROCESSES_TIME: Duration = Duration::from_secs(4);
-const EXPIRED_HOLDS: usize = 100_000;
+const EXPIRED_HOLDS: i64 = 100_000;
 const SWEPT_WITHIN: Duration = Duration::from_secs(60);
 
 /// Measures and prints the parts that are wanted; returns how many answers were wrong.
@@ -149,7 +149,7 @@ fn sweep() -> u64 {
     };
     let before = without("before");
     let expire_at = now_ms() + 3_000;
-    fill::expired_holds(server.db_path(), forgotten, EXPIRED_HOLDS, expire_at);
+    fill::holds(server.db_path(), forgotten, EXPIRED_HOLDS, expire_at as i64);
     wait_until(expire_at);
     eprint!("\r\x1b[Kfairness: buyers during the sweep");
     let swept = AtomicBool::new(false);

@@ -128,25 +128,9 @@ pub fn fill(server: &Server, event: i64, tickets: i64) {
 
 /// The same, as holds that end at that time.
 pub fn fill_until(server: &Server, event: i64, tickets: i64, expires_at: i64) {
-    let db = server.db();
-    let sql = format!(
-        "BEGIN IMMEDIATE;
-         WITH RECURSIVE n (i) AS (SELECT 1 WHERE {tickets} > 0
-                               UNION ALL SELECT i + 1 FROM n WHERE i < {tickets})
-         INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
-         SELECT unhex(printf('%08x%024x', {event}, i)), {event}, 'buyer-' || i || '@example.com',
-                'buyer-' || i || '@example.com', 'reserved', 1, {expires_at} FROM n;
-         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
-         SELECT e.id, e.changes + row_number() OVER sold, 1, 'reserved', t.seq, -1,
-                e.available_spots - row_number() OVER sold
-         FROM events AS e JOIN tickets AS t ON t.event_id = e.id
-         WHERE e.id = {event}
-         WINDOW sold AS (ORDER BY t.seq);
-         UPDATE events SET available_spots = available_spots - {tickets}, changes = changes + {tickets}
-         WHERE id = {event};
-         COMMIT;"
-    );
-    db.execute_batch(&sql).unwrap();
+    if tickets > 0 {
+        crate::support::fill::holds(server.db_path(), event, tickets, expires_at);
+    }
 }
 
 pub fn get_ticket(server: &Server, ticket_id: &str) -> Value {

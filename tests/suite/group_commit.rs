@@ -1,21 +1,14 @@
 //! Group commit: many clients' jobs share a transaction, and yet each is answered, and answered for
-//! itself alone. Nothing else may wake the workers here, so there is no pulse where a job might be
-//! forgotten.
+//! itself alone.
 
 use super::contract_support::{USER, register_with_key, send};
 use crate::support::{
     Client, FrozenClock, PATIENCE, Response, Server, assert_sound, pause_for_arrival, wait_until,
 };
-use std::net::TcpStream;
 use std::process::Command;
 
 /// Orders that share a batch, in the tests of what becomes of one.
 const ORDERS: usize = 20;
-
-fn without_pulse(clock: &FrozenClock, flags: &[&str]) -> Server {
-    std::fs::write(clock.folder().join("no_pulse"), "").unwrap();
-    start(clock, flags)
-}
 
 fn start(clock: &FrozenClock, flags: &[&str]) -> Server {
     let builder = Server::builder().rate_limit_off();
@@ -72,7 +65,7 @@ fn no_job_is_stranded_when_the_baton_changes_hands() {
     const CLIENTS: usize = 12;
     const ROUNDS: usize = 150;
     let clock = FrozenClock::new();
-    let server = without_pulse(&clock, &["--workers", "4", "--commit-batch", "2"]);
+    let server = start(&clock, &["--workers", "4", "--commit-batch", "2"]);
     let event = server.create_event("Hand-over", (CLIENTS * ROUNDS) as u32);
     let path = format!("/events/{event}/register");
     // One after the other, so that each has its thread before the test begins.
@@ -83,8 +76,6 @@ fn no_job_is_stranded_when_the_baton_changes_hands() {
     };
     let mut clients: Vec<Client> = (0..CLIENTS).map(connect).collect();
     for round in 0..ROUNDS {
-        // Otherwise the pulse keeps accept() from timing out.
-        drop(TcpStream::connect(server.addr()).unwrap());
         std::thread::scope(|scope| {
             for (n, client) in clients.iter_mut().enumerate() {
                 let path = &path;
@@ -106,7 +97,7 @@ fn no_job_is_stranded_when_the_baton_changes_hands() {
 fn the_reaper_strands_no_buyer_who_comes_while_it_has_the_baton() {
     let clock = FrozenClock::new();
     let flags = ["--workers", "2", "--sweep", "100ms", "--hold", "10s"];
-    let server = without_pulse(&clock, &flags);
+    let server = start(&clock, &flags);
     let event = server.create_event("Sweep", 2);
     buy(&server, event, 1).expect_status(201);
     let lock = server.db();

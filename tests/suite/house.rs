@@ -1,4 +1,4 @@
-//! The house of `src/lib.rs`: imports point down only, tiny_http is known in `http/` alone and
+//! The house of `src/lib.rs`: imports point down only, tiny_http is known in `transport/` alone and
 //! rusqlite in `store/sqlite/` alone.
 
 use std::path::{Path, PathBuf};
@@ -83,6 +83,26 @@ fn imports_point_down_only() {
         seen > 50,
         "only {seen} imports were found: is this test still reading the sources?"
     );
+}
+
+#[test]
+fn what_a_request_means_and_how_it_comes_know_nothing_of_each_other() {
+    for (room, other) in [
+        ("api", "transport"),
+        ("transport", "api"),
+        ("worker", "transport"),
+    ] {
+        let of_room: Vec<_> = rooms()
+            .into_iter()
+            .filter(|(name, _)| name == room)
+            .collect();
+        assert!(!of_room.is_empty(), "there is no {room}");
+        let knows = |text: &str| text.contains(&format!("crate::{other}"));
+        assert!(
+            !of_room.iter().any(|(_, text)| knows(text)),
+            "{room} uses {other}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Whatever the bench writes into a database file, or reads there, past the server: all SQL that
-//! knows the tables is in this one file.
+//! What is written into a database file past the server, or read there, by the bench and by tests
+//! that need more tickets than they have time to buy.
 
 use std::path::Path;
 use std::time::Duration;
@@ -85,9 +85,9 @@ fn event_sold(event: i64, sold: &Sold) -> String {
 }
 
 /// Writes holds of an event that end at a moment (ms since the epoch), beside the server.
-pub fn expired_holds(path: &Path, event: i64, count: usize, expire_at: u128) {
+pub fn holds(path: &Path, event: i64, count: i64, expire_at: i64) {
     let db = Connection::open(path).expect("opens");
-    db.busy_timeout(Duration::from_secs(5)).expect("a timeout");
+    db.busy_timeout(Duration::from_secs(10)).expect("a timeout");
     let sql = format!(
         "BEGIN IMMEDIATE;
          WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
