@@ -156,8 +156,9 @@ pub struct RouteCounters {
 /// A label must not be what a client makes up, or clients could fill the memory with labels.
 const METHODS: [&str; 6] = ["GET", "POST", "PATCH", "HEAD", "OPTIONS", "other"];
 /// The last stands for every other.
-const STATUSES: [u16; 19] = [
-    200, 201, 204, 400, 401, 403, 404, 405, 409, 410, 413, 415, 417, 422, 429, 500, 503, 505, 0,
+const STATUSES: [u16; 21] = [
+    200, 201, 204, 304, 400, 401, 403, 404, 405, 409, 410, 412, 413, 415, 417, 422, 429, 500, 503,
+    505, 0,
 ];
 
 impl RouteCounters {

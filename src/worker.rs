@@ -133,8 +133,10 @@ impl Dispatcher {
 impl Service for Dispatcher {
     fn respond(&self, request: Request) -> Response {
         let seen = Seen::of(&request, &self.state);
-        let limiter = self.state.limiter.as_ref();
-        let limiter = limiter.filter(|_| seen.route.is_none_or(|route| route.is_limited));
+        let settings = &self.state.settings;
+        let is_counted = seen.route.is_none_or(|route| route.is_limited)
+            && !settings.cors.is_preflight(&request);
+        let limiter = self.state.limiter.as_ref().filter(|_| is_counted);
         let standing = limiter.map(|l| l.admit(seen.client.limited_as(), &self.state.clock));
         let mut response = match self.decide(request, standing) {
             Ok(response) => response,
@@ -142,12 +144,13 @@ impl Service for Dispatcher {
                 if let Some(cause) = &problem.cause {
                     log::error!(request_id = seen.id.as_str(), code = problem.code.as_str(); "{cause}");
                 }
-                problem.into_response(&seen.id)
+                problem.into_response(&seen.id, settings.base_path)
             }
         };
         if let Some(standing) = standing {
             response = standing.add_to(response);
         }
+        response = api::complete(settings, seen.route, seen.origin.as_deref(), response);
         response.closes |= self.stopping.load(Ordering::Acquire);
         seen.record(response.status);
         response.header("X-Request-Id", &seen.id)
@@ -161,6 +164,9 @@ struct Seen {
     method: &'static str,
     route: Option<&'static Route>,
     path: String,
+    origin: Option<String>,
+    /// W3C Trace Context, if it is well-formed.
+    traceparent: Option<String>,
     received: std::time::Instant,
 }
 
@@ -168,13 +174,16 @@ impl Seen {
     fn of(request: &Request, state: &State) -> Seen {
         let forwarded_for = request.head.headers.all("X-Forwarded-For");
         let trusted = &state.settings.trusted_proxies;
-        let route = api::find_route(request.path());
+        let whole = request.path();
+        let (route, path) = api::locate(&whole, state.settings.base_path);
         Seen {
             id: request.id.clone(),
             client: ClientAddress::find(request.peer, forwarded_for, trusted),
             method: request.head.method,
             route,
-            path: api::path_for_log(route, request.path()).to_owned(),
+            path: api::path_for_log(route, path).to_owned(),
+            origin: api::origin(&request.head.headers).map(str::to_owned),
+            traceparent: request.head.headers.traceparent().map(str::to_owned),
             received: request.received,
         }
     }
@@ -197,8 +206,13 @@ impl Seen {
             client,
             method,
             path,
+            traceparent,
             ..
         } = self;
+        let trace = traceparent
+            .as_ref()
+            .map(|value| format!(",\"traceparent\":\"{value}\""));
+        let trace = trace.unwrap_or_default();
         let duration_us = took.as_micros() as u64;
         // None of these can hold a character that JSON would have escaped.
         log::log!(
@@ -206,7 +220,7 @@ impl Seen {
             level,
             "\"message\":\"request\",\"request_id\":\"{id}\",\"method\":\"{method}\",\
              \"path\":\"{path}\",\"status\":{status},\"duration_us\":{duration_us},\
-             \"client\":\"{client}\""
+             \"client\":\"{client}\"{trace}"
         );
     }
 }

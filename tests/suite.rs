@@ -37,6 +37,8 @@ mod suite {
     mod attendees;
     mod attendees_csv;
     mod bodies;
+    mod browsers;
+    mod caches;
     mod check_in;
     mod chunks;
     mod contract_support;
@@ -51,6 +53,7 @@ mod suite {
     mod key_reach;
     mod keys;
     mod limiter;
+    mod mounted;
     mod openapi;
     mod ordinary_clients;
     mod precedence;

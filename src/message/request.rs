@@ -3,9 +3,11 @@
 //! The rules are strict: a request that two parsers could understand in two ways is not understood
 //! at all.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::problem::{Code, Problem};
@@ -14,7 +16,7 @@ pub const BODY_BYTES_MAX: usize = 1_024;
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// The headers that are read; all others are dropped when a request comes in.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 18] = [
     "Host",
     "Content-Length",
     "Content-Type",
@@ -27,6 +29,11 @@ const NAMES: [&str; 13] = [
     "Expect",
     "Connection",
     "Accept",
+    "If-None-Match",
+    "If-Match",
+    "Origin",
+    "Access-Control-Request-Method",
+    "traceparent",
     "X-Test-Panic",
 ];
 
@@ -64,6 +71,17 @@ impl Headers {
             (Some(value), None) => Field::Once(value),
             (Some(_), Some(_)) => Field::Repeated,
         }
+    }
+
+    /// The caller's place in a trace (W3C Trace Context, 3.2), if it is well-formed.
+    pub fn traceparent(&self) -> Option<&str> {
+        let Field::Once(value) = self.one("traceparent") else {
+            return None;
+        };
+        let is_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let lengths = value.split('-').map(str::len);
+        let is_good = lengths.eq([2, 32, 16, 2]) && value.split('-').all(is_hex);
+        is_good.then_some(value)
     }
 
     fn has(&self, name: &'static str) -> bool {
@@ -206,8 +224,16 @@ impl Request {
         }
     }
 
-    pub fn path(&self) -> &str {
-        split_target(&self.head.target).0
+    /// Decoded. What does not stand for UTF-8, or for a slash in the middle of a name, stays as it is,
+    /// and leads nowhere.
+    pub fn path(&self) -> Cow<'_, str> {
+        let path = split_target(&self.head.target).0;
+        if path.to_ascii_lowercase().contains("%2f") {
+            return path.into();
+        }
+        percent_decode_str(path)
+            .decode_utf8()
+            .unwrap_or(path.into())
     }
 
     pub fn query(&self) -> &str {

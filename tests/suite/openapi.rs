@@ -26,6 +26,16 @@ fn endpoints(server: &Server) -> BTreeSet<(String, String)> {
         .collect()
 }
 
+/// What a reference within the document stands for.
+fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document
+            .pointer(&reference[1..])
+            .unwrap_or_else(|| panic!("{reference} leads nowhere")),
+        None => value,
+    }
+}
+
 fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     let paths = document["paths"].as_object().expect("paths");
     let of_path = |(path, methods): (&String, &'_ Value)| -> Vec<(String, String)> {
@@ -79,6 +89,7 @@ fn every_problem_is_in_the_document_with_an_example() {
     let mut documented = BTreeSet::new();
     for (method, path, operation) in operations(&document) {
         for (status, response) in operation["responses"].as_object().expect("responses") {
+            let response = resolve(&document, response);
             assert!(
                 response["headers"]["X-Request-Id"].is_object(),
                 "{method} {path} {status}"

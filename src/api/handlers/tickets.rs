@@ -1,28 +1,47 @@
 //! Tickets: sold, shown, listed, confirmed, cancelled, used to come in.
 
-use super::{Handled, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
-use crate::api::body::{Members, invalid, required};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Handled, Nothing, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
+use crate::api::body::{self, invalid};
 use crate::api::endpoint::{Call, Outcome};
 use crate::api::pagination::{Page, parameter};
 use crate::api::state::Context;
 use crate::box_office::{self, Done, Registration, TicketFilter, TicketRequest};
 use crate::error::Error;
 use crate::message::{Problem, Response, prefers_csv};
-use crate::model::{Email, Ticket, TicketId, TicketStatus};
+use crate::model::{Email, IdempotencyKey, Ticket, TicketId, TicketStatus, given};
+
+/// Who wants a spot.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Buyer {
+    email: Email,
+    /// As the header Idempotency-Key.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "IdempotencyKey")]
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+/// A holder may add the address, to be safe from using the wrong ticket.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Holder {
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "Email")]
+    email: Option<Email>,
+}
 
 pub fn register(context: &Context, call: &Call) -> Handled {
-    let mut members = Members::parse(call.request)?;
-    let email = required(members.text("email")?, "email")?;
-    let email = Email::parse(&email).map_err(|why| invalid("email", why))?;
-    let key_member = members.text("idempotency_key")?;
-    members.none_left()?;
-    let key = idempotency_key(call, key_member)?;
+    let buyer: Buyer = body::parse(call.request)?;
+    let key = idempotency_key(call, buyer.idempotency_key)?;
     let event_id = event_id(context, call)?;
     // Made here, because randomness takes time that nobody has under the write lock.
     let ticket_id = TicketId::new(context.state.clock.now());
     let asked = Registration {
         event_id,
-        email,
+        email: buyer.email,
         key,
         ticket_id,
     };
@@ -36,6 +55,7 @@ pub fn register(context: &Context, call: &Call) -> Handled {
         state.sold_out.remove(event_id);
     }
     commit(
+        context,
         move |tx, now| {
             let done = box_office::register(tx, now, &asked);
             if matches!(done, Err(Error::SoldOut { .. })) {
@@ -47,20 +67,20 @@ pub fn register(context: &Context, call: &Call) -> Handled {
     )
 }
 
-fn registered(done: Done<Ticket>) -> Response {
+fn registered(done: Done<Ticket>, base_path: &str) -> Response {
     match done {
         Done::Fresh(ticket) => {
-            let location = format!("/tickets/{}", ticket.ticket_id);
+            let location = format!("{base_path}/tickets/{}", ticket.ticket_id);
             Response::json(201, &ticket).header("Location", &location)
         }
-        Done::Replayed(replay) => replayed(201, replay),
+        Done::Replayed(replay) => replayed(201, replay, base_path),
     }
 }
 
 /// As pages of JSON, or all of them as CSV.
 pub fn list(context: &Context, call: &Call) -> Handled {
     let status = parameter(call.request.query(), "status")?.map(|name| {
-        TicketStatus::parse(name)
+        TicketStatus::parse(&name)
             .ok_or_else(|| invalid("status", "must be reserved, confirmed or cancelled"))
     });
     let status = status.transpose()?;
@@ -78,12 +98,12 @@ fn list_page(context: &Context, call: &Call, status: Option<TicketStatus>) -> Ha
     let tickets = context
         .db
         .read(|tx| box_office::list_tickets(tx, now, filter, page.after, page.rows()))?;
-    let mut path = format!("/events/{event_id}/tickets?");
+    let base_path = context.state.settings.base_path;
+    let mut path = format!("{base_path}/events/{event_id}/tickets?");
     if let Some(status) = status {
         path.push_str(&format!("status={}&", status.as_str()));
     }
-    let response = page.response(&path, &tickets);
-    Ok(Outcome::Respond(response.header("Vary", "Accept")))
+    Ok(Outcome::Respond(page.response(&path, &tickets)))
 }
 
 fn list_all(context: &Context, call: &Call, status: Option<TicketStatus>) -> Handled {
@@ -109,45 +129,49 @@ pub fn show(context: &Context, call: &Call) -> Handled {
 
 pub fn confirm(context: &Context, call: &Call) -> Handled {
     let asked = holders_request(context, call)?;
-    commit(move |tx, now| box_office::confirm(tx, now, &asked), shown)
+    commit(
+        context,
+        move |tx, now| box_office::confirm(tx, now, &asked),
+        shown,
+    )
 }
 
 pub fn cancel(context: &Context, call: &Call) -> Handled {
     let asked = holders_request(context, call)?;
     commit(
+        context,
         move |tx, now| box_office::cancel_ticket(tx, now, &asked),
         shown,
     )
 }
 
 pub fn check_in(context: &Context, call: &Call) -> Handled {
-    let members = Members::parse_optional(call.request)?;
-    let asked = ticket_request(context, call, members, None)?;
-    commit(move |tx, now| box_office::check_in(tx, now, &asked), shown)
+    let Nothing {} = body::parse_optional(call.request)?;
+    let asked = ticket_request(context, call, None)?;
+    commit(
+        context,
+        move |tx, now| box_office::check_in(tx, now, &asked),
+        shown,
+    )
 }
 
-fn shown(done: Done<Ticket>) -> Response {
+fn shown(done: Done<Ticket>, base_path: &str) -> Response {
     match done {
         Done::Fresh(ticket) => Response::json(200, &ticket),
-        Done::Replayed(replay) => replayed(200, replay),
+        Done::Replayed(replay) => replayed(200, replay, base_path),
     }
 }
 
-/// A holder may add the address, to be safe from using the wrong ticket.
 fn holders_request(context: &Context, call: &Call) -> Result<TicketRequest, Problem> {
-    let mut members = Members::parse_optional(call.request)?;
-    let email = members.text("email")?.map(|text| Email::parse(&text));
-    let email = email.transpose().map_err(|why| invalid("email", why))?;
-    ticket_request(context, call, members, email)
+    let holder: Holder = body::parse_optional(call.request)?;
+    ticket_request(context, call, holder.email)
 }
 
 fn ticket_request(
     context: &Context,
     call: &Call,
-    members: Members,
     email: Option<Email>,
 ) -> Result<TicketRequest, Problem> {
-    members.none_left()?;
     let key = idempotency_key(call, None)?;
     Ok(TicketRequest {
         ticket_id: ticket_id(context, call)?,
