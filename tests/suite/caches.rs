@@ -73,7 +73,14 @@ fn nobody_keeps_a_ticket_a_list_of_them_a_change_or_a_problem() {
     let register = Some(r#"{"email":"bob@example.com"}"#);
     let change = Some(r#"{"total_spots":6}"#);
     let csv = [ORGANIZER, ("Accept", "text/csv")];
-    let calls: [(&str, &str, &[(&str, &str)], Option<&str>, u16); 11] = [
+    type Call<'c> = (
+        &'c str,
+        &'c str,
+        &'c [(&'c str, &'c str)],
+        Option<&'c str>,
+        u16,
+    );
+    let calls: [Call; 11] = [
         ("GET", &ticket, &[USER], None, 200),
         ("GET", "/events/1/tickets", &[ORGANIZER], None, 200),
         ("GET", "/events/1/tickets", &csv, None, 200),
