@@ -38,7 +38,8 @@ front: ## The hostile set through a real nginx and haproxy (Debian's, installed 
 	@(PATH="$$PATH:/usr/sbin"; command -v nginx && command -v haproxy) >/dev/null || apt-get install --yes --no-install-recommends nginx-light haproxy
 	cargo test --quiet -- --ignored front
 
-contract: ## Let schemathesis look for an answer that /openapi.json does not allow (needs python3 and PyPI)
+contract: ## Judge /openapi.json and its answers by linters, generated clients, a browser and schemathesis (needs python3 and PyPI)
+	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium || echo "no chromium"
 	cargo build --quiet
 	tests/contract/run $${CARGO_TARGET_DIR:-target}/debug/lastseat
 

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{Endpoint, ROUTES, Reach, Route};
@@ -34,8 +35,15 @@ const OF_A_BODY: &[Code] = &[
 
 /// `base_path` is where the server is mounted.
 pub fn document(base_path: &str) -> Value {
+    // Null is what the code has for a member that was left out; a client would send it.
+    let without_null_default = |schema: &mut Schema| {
+        if schema.get("default") == Some(&Value::Null) {
+            schema.remove("default");
+        }
+    };
     let settings = SchemaSettings::draft2020_12()
-        .with(|settings| settings.definitions_path = "/components/schemas".into());
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .with_transform(RecursiveTransform(without_null_default));
     let mut schemas = settings.into_generator();
     let mut paths = Map::new();
     for route in &ROUTES {
@@ -96,7 +104,7 @@ fn operation(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
         "responses": responses(schemas, route, endpoint),
         "security": match endpoint.role {
             None => json!([]),
-            Some(role) => json!([{"role": [role.as_str()]}, {"key": [role.as_str()]}]),
+            Some(_) => json!([{"role": []}, {"key": []}]),
         },
     });
     if let Some((schema, required)) = endpoint.body {
@@ -268,6 +276,8 @@ fn problem_responses() -> Value {
         });
         let headers = headers_named(&[
             ("X-Request-Id", true),
+            ("RateLimit-Policy", true),
+            ("RateLimit", true),
             ("WWW-Authenticate", status == 401 || status == 403),
             ("Allow", status == 405),
             ("Retry-After", status == 429 || status == 503),

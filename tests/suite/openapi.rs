@@ -113,3 +113,61 @@ fn every_problem_is_in_the_document_with_an_example() {
     assert!(codes.len() >= 30, "{codes:?}");
     assert_eq!(documented, codes);
 }
+
+/// The members that a problem can have beside those of every problem, as the source adds them.
+fn extension_members() -> BTreeSet<String> {
+    let sources = [
+        include_str!("../../src/message/problem.rs"),
+        include_str!("../../src/api/auth.rs"),
+    ];
+    let added = sources
+        .iter()
+        .flat_map(|source| source.split(".member(\"").skip(1));
+    added
+        .filter_map(|rest| rest.split('"').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_member_of_a_problem_has_a_type() {
+    let document = document(&unlimited());
+    let members = extension_members();
+    assert!(members.len() >= 8, "{members:?}");
+    for member in members {
+        let schema = &document["components"]["schemas"]["Problem"]["properties"][&member];
+        let typed = schema["type"] != Value::Null || schema["$ref"].is_string();
+        assert!(typed, "{member}: {schema}");
+    }
+}
+
+#[test]
+fn it_is_what_a_generator_makes_a_client_of_that_a_person_would_write() {
+    let document = document(&unlimited());
+    assert!(document.to_string().len() < 100_000);
+    let operations = operations(&document);
+    let ids: BTreeSet<&str> = operations
+        .iter()
+        .map(|(_, _, operation)| operation["operationId"].as_str().expect("an id"))
+        .collect();
+    assert_eq!(ids.len(), operations.len(), "each has its own");
+    assert!(ids.contains("registerForEvent"), "{ids:?}");
+    for (method, path, operation) in operations {
+        let what = format!("{method} {path}");
+        assert_eq!(
+            operation["tags"].as_array().map(Vec::len),
+            Some(1),
+            "{what}"
+        );
+        assert!(operation["description"].is_string(), "{what}");
+        for parameter in operation["parameters"].as_array().expect("parameters") {
+            assert!(
+                resolve(&document, parameter)["description"].is_string(),
+                "{what}"
+            );
+        }
+    }
+    let csv = &document["paths"]["/events/{id}/tickets"]["get"]["responses"]["200"];
+    let example = csv["content"]["text/csv"]["example"].as_str().expect("one");
+    assert!(example.starts_with("\"ticket_id\","), "{example}");
+}
