@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::sqlite::Transaction;
+use super::db::Transaction;
 use super::{Db, Tx};
 use crate::clock::Clock;
 use crate::error::Error;

@@ -1,5 +1,8 @@
-//! What the statements need of a database engine, whichever it is.
+//! What the store needs of a database engine, whichever it is.
 
+use std::time::Duration;
+
+use super::{CommitQueue, Durability};
 use crate::error::Error;
 use crate::model::Timestamp;
 
@@ -15,9 +18,43 @@ pub enum Value<'v> {
     Bytes(&'v [u8]),
 }
 
-/// A connection that can run statements. Each returns `StorageUnavailable` for what the world did to
-/// the database, and `Internal` for what must be a bug.
-pub trait Engine {
+/// What a transaction is begun for.
+#[derive(Clone, Copy, Debug)]
+pub enum Access {
+    Read,
+    /// `patience`: how long it waits for another program's.
+    Write {
+        patience: Duration,
+    },
+}
+
+/// The steps of a savepoint. There is one at a time.
+#[derive(Clone, Copy, Debug)]
+pub enum Savepoint {
+    Set,
+    GoBack,
+    Release,
+}
+
+/// A connection to a database. Each returns `StorageUnavailable` for what the world did to the
+/// database, and `Internal` for what must be a bug.
+pub trait Engine: Send {
+    fn begin(&self, access: Access) -> Result<(), Error>;
+
+    /// Ends the transaction; what it wrote is on disk then, if its durability is `Full`.
+    ///
+    /// Errors: also `DiskFailed`, see [`super::CommitQueue`].
+    fn commit(&self) -> Result<(), Error>;
+
+    fn rollback(&self) -> Result<(), Error>;
+
+    /// Whether there is a transaction.
+    fn is_open(&self) -> bool;
+
+    fn savepoint(&self, step: Savepoint) -> Result<(), Error>;
+
+    fn set_durability(&self, durability: Durability) -> Result<(), Error>;
+
     /// Runs a statement that changes rows; returns how many.
     fn execute(&self, statement: &Statement, values: &[Value]) -> Result<usize, Error>;
 
@@ -31,6 +68,22 @@ pub trait Engine {
         values: &[Value],
         each: &mut dyn FnMut(&dyn Row) -> Result<(), Error>,
     ) -> Result<(), Error>;
+
+    /// What is to be done every now and then, off the commit path.
+    fn keep_house(&self, commits: &CommitQueue) -> Result<(), Error>;
+
+    /// The next three are for an engine whose log is a file that it does not see to by itself.
+    fn restart_wal(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn empty_wal(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn wal_bytes(&self) -> i64 {
+        0
+    }
 }
 
 /// A row of a SELECT's result.
