@@ -14,7 +14,7 @@ use crate::box_office;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::metrics::METRICS;
-use crate::store::{CommitQueue, Db};
+use crate::store::{CommitQueue, Db, Scope};
 
 /// Holds released in one transaction at most: buyers wait no longer than that takes, and have as
 /// long for themselves before the next.
@@ -119,7 +119,7 @@ fn sweep(
     for event_id in db.read(|tx| box_office::events_with_expired_holds(tx, now))? {
         loop {
             let start = Instant::now();
-            let some = commits.write_alone(|tx, now| {
+            let some = commits.write_alone(Scope::Event(event_id, None), |tx, now| {
                 box_office::release_expired_holds(tx, now, event_id, RELEASED_PER_TRANSACTION_MAX)
             })?;
             released += some;

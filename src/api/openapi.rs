@@ -19,6 +19,7 @@ const ANYWHERE: &[Code] = &[
     Code::InternalError,
     Code::Overloaded,
     Code::StorageUnavailable,
+    Code::OutcomeUnknown,
     Code::ShuttingDown,
 ];
 /// And these, whoever sends a body.

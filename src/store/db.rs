@@ -79,7 +79,7 @@ impl Db {
     pub fn write<T>(&self, f: impl FnOnce(&Tx) -> Result<T, Error>) -> Result<T, Error> {
         self.engine.set_durability(Durability::Full)?;
         let transaction = self.begin_write(PATIENCE)?;
-        let result = f(&transaction.tx())?;
+        let result = f(transaction.tx())?;
         transaction.commit()?;
         Ok(result)
     }
@@ -89,6 +89,11 @@ impl Db {
     /// Errors: `StorageUnavailable` if the database is not where it was, or the wait was in vain.
     pub(super) fn begin_write(&self, patience: Duration) -> Result<Transaction<'_>, Error> {
         Transaction::begin(&*self.engine, Access::Write { patience })
+    }
+
+    /// Whether what a snapshot shows is there for good, so that a buyer may be refused for it.
+    pub fn shows_what_lasts(&self) -> bool {
+        self.engine.shows_what_lasts()
     }
 
     /// What the engine has to do off the commit path, every now and then.
@@ -115,22 +120,30 @@ impl Db {
 /// An open transaction; rolled back when it goes out of scope without a commit.
 pub(super) struct Transaction<'c> {
     engine: &'c dyn Engine,
+    tx: Tx<'c>,
 }
 
 impl<'c> Transaction<'c> {
     fn begin(engine: &'c dyn Engine, access: Access) -> Result<Transaction<'c>, Error> {
         engine.begin(access)?;
-        Ok(Transaction { engine })
+        let tx = Tx::on(engine);
+        Ok(Transaction { engine, tx })
     }
 
-    pub fn tx(&self) -> Tx<'c> {
-        Tx::on(self.engine)
+    pub fn tx(&self) -> &Tx<'c> {
+        &self.tx
     }
 
     /// Errors: `DiskFailed` for an I/O error; nothing of the transaction is in this process then, but
-    /// it may be on disk, see `CommitQueue::bury`.
+    /// it may be on disk, see `CommitQueue::bury`. `OutcomeUnknown`: see [`Self::was_committed`].
     pub fn commit(self) -> Result<(), Error> {
+        self.tx.settle_events()?;
         self.engine.commit()
+    }
+
+    /// Whether the transaction before this one was committed, if its outcome is unknown.
+    pub fn was_committed(&self) -> Result<bool, Error> {
+        self.engine.was_committed()
     }
 
     /// The engine itself may have rolled back: SQLite does after some errors (disk full, I/O).
@@ -140,10 +153,12 @@ impl<'c> Transaction<'c> {
 
     /// Runs `f`, whose writes are undone if it fails.
     pub fn savepoint(&self, f: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        self.tx.settle()?;
         self.engine.savepoint(Savepoint::Set)?;
-        let result = f();
+        let result = f().and_then(|()| self.tx.settle());
         if self.is_open() {
             if result.is_err() {
+                self.tx.forget_taken();
                 self.engine.savepoint(Savepoint::GoBack)?;
             }
             self.engine.savepoint(Savepoint::Release)?;

@@ -36,6 +36,31 @@ pub enum Savepoint {
     Release,
 }
 
+/// A SELECT of one row or none, and the values of its parameters.
+pub struct Look<'v> {
+    pub statement: &'static Statement,
+    pub values: Vec<Value<'v>>,
+}
+
+/// What the jobs of a transaction are about, see [`super::Scope`].
+#[derive(Default)]
+pub struct Ahead<'v> {
+    pub new_events: bool,
+    pub events: Vec<i64>,
+    /// Of whose events.
+    pub tickets: Vec<&'v [u8; 16]>,
+    /// Tickets that may be sold.
+    pub sales: usize,
+    pub looks: Vec<Look<'v>>,
+}
+
+/// When a transaction has come to own its events, by the clock of the database.
+pub struct Moment {
+    pub now: Timestamp,
+    /// The last change of any of them.
+    pub last_change: Timestamp,
+}
+
 /// A connection to a database. Each returns `StorageUnavailable` for what the world did to the
 /// database, and `Internal` for what must be a bug.
 pub trait Engine: Send {
@@ -43,7 +68,7 @@ pub trait Engine: Send {
 
     /// Ends the transaction; what it wrote is on disk then, if its durability is `Full`.
     ///
-    /// Errors: also `DiskFailed`, see [`super::CommitQueue`].
+    /// Errors: also `DiskFailed` and `OutcomeUnknown`, see [`super::CommitQueue`].
     fn commit(&self) -> Result<(), Error>;
 
     fn rollback(&self) -> Result<(), Error>;
@@ -68,6 +93,49 @@ pub trait Engine: Send {
         values: &[Value],
         each: &mut dyn FnMut(&dyn Row) -> Result<(), Error>,
     ) -> Result<(), Error>;
+
+    /// Runs a statement that must change one row, now or at any moment before another that is not left
+    /// for later.
+    fn execute_later(&self, statement: &Statement, values: &[Value]) -> Result<(), Error> {
+        match self.execute(statement, values)? {
+            1 => Ok(()),
+            rows => Err(Error::Internal(format!("{rows} rows changed, not one"))),
+        }
+    }
+
+    /// Whether each statement takes a round trip. All that follows is for such an engine.
+    fn is_far(&self) -> bool {
+        false
+    }
+
+    /// First in a transaction: owns its events, and looks for what its jobs will look at.
+    fn look_ahead(&self, _: &Ahead) -> Result<Option<Moment>, Error> {
+        Ok(None)
+    }
+
+    /// What that look has found is no longer so.
+    fn forget(&self, _: &Statement, _: &[Value]) {}
+
+    /// Runs what was left for later.
+    fn settle(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// None: the table numbers its rows itself.
+    fn next_ticket_seq(&self) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
+    /// Whether the transaction before this one, whose COMMIT failed with `OutcomeUnknown`, was
+    /// committed after all. Nobody else can change that once this has been told.
+    fn was_committed(&self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// Whether what a snapshot shows is there for good, so that a buyer may be refused for it.
+    fn shows_what_lasts(&self) -> bool {
+        true
+    }
 
     /// What is to be done every now and then, off the commit path.
     fn keep_house(&self, commits: &CommitQueue) -> Result<(), Error>;

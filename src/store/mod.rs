@@ -14,4 +14,4 @@ pub use commit::{CommitQueue, Job};
 pub use db::{Db, Durability, backup};
 pub use location::{Location, OpenError};
 pub use sqlite::BackupError;
-pub use tx::{About, Account, Remembered, Tx};
+pub use tx::{About, Account, Remembered, Scope, Tx};

@@ -9,9 +9,10 @@ use crate::box_office::{self, Done};
 use crate::error::Error;
 use crate::message::{Problem, Response};
 use crate::model::{
-    Event, EventChange, EventName, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent, SPOTS_MAX,
-    is_sales_window,
+    Event, EventChange, EventName, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, IdempotencyKey, NewEvent,
+    SPOTS_MAX, is_sales_window,
 };
+use crate::store::Scope;
 
 pub fn create(context: &Context, call: &Call) -> Handled {
     let mut members = Members::parse(call.request)?;
@@ -33,7 +34,9 @@ pub fn create(context: &Context, call: &Call) -> Handled {
     let key = idempotency_key(call, None)?;
     let hold_ms = context.state.settings.hold_ms_default;
     commit(
-        move |tx, now| box_office::create_event(tx, now, &new, hold_ms, key.as_ref()),
+        (new, key),
+        |(_, key)| Scope::NewEvent(key.as_ref()),
+        move |tx, now, (new, key)| box_office::create_event(tx, now, new, hold_ms, key.as_ref()),
         created,
     )
 }
@@ -83,7 +86,9 @@ pub fn change(context: &Context, call: &Call) -> Handled {
     let key = idempotency_key(call, None)?;
     let id = event_id(context, call)?;
     commit(
-        move |tx, now| box_office::change_event(tx, now, id, &change, key.as_ref()),
+        (id, key),
+        of_event,
+        move |tx, now, (id, key)| box_office::change_event(tx, now, *id, &change, key.as_ref()),
         shown,
     )
 }
@@ -93,9 +98,15 @@ pub fn cancel(context: &Context, call: &Call) -> Handled {
     let key = idempotency_key(call, None)?;
     let id = event_id(context, call)?;
     commit(
-        move |tx, now| box_office::cancel_event(tx, now, id, key.as_ref()),
+        (id, key),
+        of_event,
+        |tx, now, (id, key)| box_office::cancel_event(tx, now, *id, key.as_ref()),
         shown,
     )
+}
+
+fn of_event((id, key): &(i64, Option<IdempotencyKey>)) -> Scope<'_> {
+    Scope::Event(*id, key.as_ref())
 }
 
 fn shown(done: Done<Event>) -> Response {

@@ -10,6 +10,7 @@ use crate::api::openapi;
 use crate::api::state::Context;
 use crate::box_office;
 use crate::message::{Code, JSON, Problem, Response, TEXT};
+use crate::store::Scope;
 
 pub fn show_problem(_: &Context, call: &Call) -> Handled {
     let code = Code::from_slug(call.id);
@@ -53,7 +54,9 @@ pub fn ready(context: &Context, _: &Call) -> Handled {
             Ok(Outcome::Respond(is_ready(reaper)))
         }
         None => commit(
-            move |tx, _| box_office::prove_ready(tx).map(|()| reaper),
+            reaper,
+            |_| Scope::Nothing,
+            |tx, _, reaper| box_office::prove_ready(tx).map(|()| *reaper),
             is_ready,
         ),
     }

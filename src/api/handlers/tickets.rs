@@ -9,6 +9,7 @@ use crate::box_office::{self, Done, Registration, TicketFilter, TicketRequest};
 use crate::error::Error;
 use crate::message::{Problem, Response, prefers_csv};
 use crate::model::{Email, Ticket, TicketId, TicketStatus};
+use crate::store::Scope;
 
 pub fn register(context: &Context, call: &Call) -> Handled {
     let mut members = Members::parse(call.request)?;
@@ -28,7 +29,7 @@ pub fn register(context: &Context, call: &Call) -> Handled {
     };
     // Once the spots are gone, most buyers are refused; that takes no turn at the write lock.
     let state = context.state.clone();
-    if state.sold_out.contains(event_id) {
+    if state.sold_out.contains(event_id) && context.db.shows_what_lasts() {
         let now = state.clock.now();
         context
             .db
@@ -36,8 +37,14 @@ pub fn register(context: &Context, call: &Call) -> Handled {
         state.sold_out.remove(event_id);
     }
     commit(
-        move |tx, now| {
-            let done = box_office::register(tx, now, &asked);
+        asked,
+        |asked| Scope::Sale {
+            event_id: asked.event_id,
+            email: &asked.email,
+            key: asked.key.as_ref(),
+        },
+        move |tx, now, asked| {
+            let done = box_office::register(tx, now, asked);
             if matches!(done, Err(Error::SoldOut { .. })) {
                 state.sold_out.insert(event_id);
             }
@@ -109,21 +116,22 @@ pub fn show(context: &Context, call: &Call) -> Handled {
 
 pub fn confirm(context: &Context, call: &Call) -> Handled {
     let asked = holders_request(context, call)?;
-    commit(move |tx, now| box_office::confirm(tx, now, &asked), shown)
+    commit(asked, of_ticket, box_office::confirm, shown)
 }
 
 pub fn cancel(context: &Context, call: &Call) -> Handled {
     let asked = holders_request(context, call)?;
-    commit(
-        move |tx, now| box_office::cancel_ticket(tx, now, &asked),
-        shown,
-    )
+    commit(asked, of_ticket, box_office::cancel_ticket, shown)
 }
 
 pub fn check_in(context: &Context, call: &Call) -> Handled {
     let members = Members::parse_optional(call.request)?;
     let asked = ticket_request(context, call, members, None)?;
-    commit(move |tx, now| box_office::check_in(tx, now, &asked), shown)
+    commit(asked, of_ticket, box_office::check_in, shown)
+}
+
+fn of_ticket(asked: &TicketRequest) -> Scope<'_> {
+    Scope::Ticket(&asked.ticket_id, asked.key.as_ref())
 }
 
 fn shown(done: Done<Ticket>) -> Response {
