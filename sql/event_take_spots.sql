@@ -1,2 +1,3 @@
-UPDATE events SET available_spots = available_spots - :spots, changes = changes + 1
+-- For so many ledger rows.
+UPDATE events SET available_spots = available_spots - :spots, changes = changes + :changes
 WHERE id = :id AND available_spots >= :spots;

@@ -31,6 +31,14 @@ impl Clock {
         }
     }
 
+    /// The time of a database with a clock of its own, unless a test has another.
+    pub fn or(&self, database: Timestamp) -> Timestamp {
+        match self {
+            Clock::System(_) => database,
+            Clock::File(_) => self.now(),
+        }
+    }
+
     /// Nanoseconds since some fixed moment; never goes back.
     pub fn monotonic_ns(&self) -> u64 {
         match self {

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use log::LevelFilter;
 
 use crate::api::{AllowedOrigin, Auth, RateLimit};
 use crate::message::parse_block;
-use crate::store::Durability;
+use crate::store::{Durability, Location};
 use crate::transport::Address;
 
 /// Everything the server can be told. Ranges are checked here and nowhere else.
@@ -25,14 +26,15 @@ pub struct Config {
     )]
     pub listen: Address,
 
-    /// The database file; created if there is none
+    /// The database file, created if there is none; or the postgres:// URL of a database
     #[arg(
         long,
         env = "LASTSEAT_DB",
         default_value = "events.db",
-        value_name = "FILE"
+        value_name = "FILE",
+        value_parser = location()
     )]
-    pub db: PathBuf,
+    pub db: Location,
 
     /// Worker threads, 1 to 64 [default: one a core, 2 to 16]
     #[arg(long, env = "LASTSEAT_WORKERS", value_name = "N", value_parser = number(1, 64), allow_hyphen_values = true)]
@@ -203,17 +205,22 @@ impl From<AuthSetting> for Auth {
     }
 }
 
-/// The file that a command works on.
+/// The database that a command works on.
 #[derive(Args, Clone, Debug)]
 pub struct Database {
-    /// The database file
+    /// The database file, or the postgres:// URL of a database
     #[arg(
         long,
         env = "LASTSEAT_DB",
         default_value = "events.db",
-        value_name = "FILE"
+        value_name = "FILE",
+        value_parser = location()
     )]
-    pub db: PathBuf,
+    pub db: Location,
+}
+
+pub fn location() -> impl TypedValueParser<Value = Location> {
+    PathBufValueParser::new().map(Location::from)
 }
 
 /// None is `off`. An alias would make clap take the flag for optional.

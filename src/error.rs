@@ -51,6 +51,12 @@ pub enum Error {
     /// An I/O error. After one from COMMIT or a checkpoint this process may not go on with the file.
     #[error("disk: {0}")]
     DiskFailed(String),
+    /// Another server was at the same thing at the same time; the batch is run again.
+    #[error("another server came between: {0}")]
+    Conflict(String),
+    /// The connection was lost in COMMIT, and nobody could be asked in time whether it was made.
+    #[error("outcome unknown: {0}")]
+    OutcomeUnknown(String),
     /// Part of it is done and committed, so that nobody waits for all of it: the commit queue runs
     /// the job again in another transaction. No client ever gets it.
     #[error("to be gone on with")]
@@ -69,6 +75,8 @@ impl Error {
             self,
             Error::StorageUnavailable(_)
                 | Error::DiskFailed(_)
+                | Error::Conflict(_)
+                | Error::OutcomeUnknown(_)
                 | Error::Unfinished
                 | Error::Internal(_)
         )

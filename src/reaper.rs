@@ -14,16 +14,12 @@ use crate::box_office;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::metrics::METRICS;
-use crate::store::{CommitQueue, Db};
+use crate::store::{CommitQueue, Db, Scope};
 
 /// Holds released in one transaction at most: buyers wait no longer than that takes, and have as
 /// long for themselves before the next.
 const RELEASED_PER_TRANSACTION_MAX: i64 = 500;
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
-/// Beyond so many pages (of 2 KiB) the WAL is made to start from its beginning, for which buyers
-/// wait a moment; below, it does so by itself whenever all of it has been copied.
-const WAL_PAGES_MAX: i64 = 32_768;
-
 pub struct Reaper {
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -123,7 +119,7 @@ fn sweep(
     for event_id in db.read(|tx| box_office::events_with_expired_holds(tx, now))? {
         loop {
             let start = Instant::now();
-            let some = commits.write_alone(|tx, now| {
+            let some = commits.write_alone(Scope::Event(event_id, None), |tx, now| {
                 box_office::release_expired_holds(tx, now, event_id, RELEASED_PER_TRANSACTION_MAX)
             })?;
             released += some;
@@ -144,27 +140,9 @@ fn checkpoint(db: &Db, commits: &CommitQueue) -> Result<(), Error> {
         commits.bury_again();
         return Ok(());
     }
-    let result = copy_wal(db, commits);
+    let result = db.keep_house(commits);
     if let Err(e @ Error::DiskFailed(_)) = &result {
         commits.distrust(e);
     }
     result
-}
-
-fn copy_wal(db: &Db, commits: &CommitQueue) -> Result<(), Error> {
-    if db.has_lost_wal() {
-        if db.save_lost_wal()? {
-            commits.retire("the WAL was removed or replaced by another program".to_owned());
-        }
-        return Ok(());
-    }
-    if db.checkpoint()?.pages <= WAL_PAGES_MAX {
-        return Ok(());
-    }
-    // Buyers wait only for what is copied and flushed last. What is written during the first flush
-    // is left to the second round.
-    db.flush()?;
-    db.checkpoint()?;
-    db.flush()?;
-    commits.restart_wal()
 }

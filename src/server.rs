@@ -195,7 +195,7 @@ fn open(config: &Config, cache_kib: u32) -> Result<Db, StartError> {
 }
 
 fn cannot_open(config: &Config, why: OpenError) -> StartError {
-    StartError::Database(config.db.display().to_string(), why)
+    StartError::Database(config.db.to_string(), why)
 }
 
 /// One line for a person or a script on standard output, once however many servers follow each
@@ -207,11 +207,7 @@ fn announce(config: &Config) {
     };
     if config.predecessors() == 0 {
         // Whoever does not take it (`| true`, a full disk) is no reason not to serve.
-        let _ = writeln!(
-            io::stdout(),
-            "listening on {url} (database {})",
-            config.db.display()
-        );
+        let _ = writeln!(io::stdout(), "listening on {url} (database {})", config.db);
     }
     log::info!(address = url.as_str(), workers = config.workers(); "listening");
 }

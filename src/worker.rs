@@ -18,7 +18,7 @@ use crate::logging;
 use crate::message::{ClientAddress, Field, Problem, Request, Response, Service};
 use crate::metrics::METRICS;
 use crate::model::Timestamp;
-use crate::store::{Db, Job, Tx};
+use crate::store::{Db, Job, Scope, Tx};
 
 /// Requests that wait for a worker; beyond that, their connections' threads wait.
 const WAITING_MAX: usize = 4_096;
@@ -348,11 +348,18 @@ impl Job for PendingJob {
         Ok(())
     }
 
+    fn scope(&self) -> Scope<'_> {
+        self.work.scope()
+    }
+
     fn finish(self: Box<Self>, outcome: std::result::Result<(), Error>) {
         // A full queue or a bug says nothing of the disk.
         if matches!(
             outcome,
-            Ok(()) | Err(Error::StorageUnavailable(_) | Error::DiskFailed(_))
+            Ok(())
+                | Err(Error::StorageUnavailable(_)
+                    | Error::DiskFailed(_)
+                    | Error::OutcomeUnknown(_))
         ) {
             let now_ns = self.state.clock.monotonic_ns();
             self.state.readiness.note(now_ns, &outcome);

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::message::{Code, Field, Problem, Request, Response};
 use crate::metrics::RouteCounters;
 use crate::model::{Event, EventChange, NewEvent, Role, Ticket, Timestamp};
-use crate::store::Tx;
+use crate::store::{Scope, Tx};
 
 /// A request as its handler sees it: on its route, allowed, not yet understood.
 pub struct Call<'r> {
@@ -39,6 +39,9 @@ pub trait Work: Send {
     /// May be called more than once, see [`crate::store::Job::run`]. `Err` is a failure: what was
     /// written is undone. A refusal is none.
     fn run(&mut self, tx: &Tx, now: Timestamp) -> Result<(), Error>;
+
+    /// What it is about, see [`crate::store::Scope`].
+    fn scope(&self) -> Scope<'_>;
 
     /// After the last run has been committed.
     fn respond(self: Box<Self>) -> Result<Response, Problem>;

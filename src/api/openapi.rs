@@ -23,6 +23,7 @@ const ANYWHERE: &[Code] = &[
     Code::InternalError,
     Code::Overloaded,
     Code::StorageUnavailable,
+    Code::OutcomeUnknown,
     Code::ShuttingDown,
 ];
 /// And these, whoever sends a body.

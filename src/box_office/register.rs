@@ -90,7 +90,7 @@ fn sell(
     } else if sale.available_spots == 0 {
         account = release_holds(tx, now, account, RELEASED_PER_SALE_MAX)?;
     }
-    if !tx.event_take_spots(event_id, 1)? {
+    if !tx.event_take_spots(account, 1) {
         return Err(sold_out(sale));
     }
     let expires_at = now.plus_ms(sale.hold_ms);

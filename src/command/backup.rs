@@ -25,11 +25,9 @@ pub struct Backup {
 impl Backup {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let (from, to) = (&self.database.db, &self.file);
-        let bytes = store::backup(from, to).map_err(|e| {
-            let from = from.display();
-            Failure::Failed(format!("no backup of {from} was made: {e}"))
-        })?;
-        let (from, to) = (from.display(), to.display());
+        let bytes = store::backup(from, to)
+            .map_err(|e| Failure::Failed(format!("no backup of {from} was made: {e}")))?;
+        let to = to.display();
         print(format!("{from} is backed up in {to} ({bytes} bytes)\n").as_bytes());
         Ok(ExitCode::SUCCESS)
     }

@@ -8,14 +8,13 @@ mod serve;
 mod verify;
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::store::{Db, OpenError};
+use crate::store::{Db, Location, OpenError};
 use backup::Backup;
 use completions::Completions;
 use demo::Demo;
@@ -87,22 +86,16 @@ impl Cli {
 }
 
 /// The database, made if there is none.
-fn open(file: &Path) -> Result<Db, Failure> {
-    Db::open(file).map_err(|e| cannot_open(file, &e))
+fn open(location: &Location) -> Result<Db, Failure> {
+    Db::open(location).map_err(|e| cannot_open(location, &e))
 }
 
-fn open_existing(file: &Path) -> Result<Db, Failure> {
-    match file.exists() {
-        true => open(file),
-        false => Err(cannot_open(file, &OpenError::Missing)),
-    }
+fn open_existing(location: &Location) -> Result<Db, Failure> {
+    Db::open_existing(location).map_err(|e| cannot_open(location, &e))
 }
 
-fn cannot_open(file: &Path, why: &OpenError) -> Failure {
-    Failure::Failed(format!(
-        "cannot open the database {}: {why}",
-        file.display()
-    ))
+fn cannot_open(location: &Location, why: &OpenError) -> Failure {
+    Failure::Failed(format!("cannot open the database {location}: {why}"))
 }
 
 fn failed(why: Error) -> Failure {

@@ -1,12 +1,13 @@
 //! `lastseat verify`: 0 if the file is what its ledger says, 1 if not.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::{Failure, print};
+use crate::config::location;
+use crate::store::Location;
 use crate::verify::{Report, verify};
 
 /// A person wants to know what is wrong, not all of it.
@@ -14,9 +15,9 @@ const SHOWN_MAX: usize = 20;
 
 #[derive(Args, Debug)]
 pub struct Verify {
-    /// The database file
-    #[arg(env = "LASTSEAT_DB", default_value = "events.db", value_name = "FILE")]
-    file: PathBuf,
+    /// The database file, or the postgres:// URL of a database
+    #[arg(env = "LASTSEAT_DB", default_value = "events.db", value_name = "FILE", value_parser = location())]
+    database: Location,
 
     /// Print the report as JSON
     #[arg(long)]
@@ -32,12 +33,12 @@ impl Verify {
                 let _ = std::io::stderr().flush();
             }
         };
-        let report = verify(&self.file, &mut progress);
+        let report = verify(&self.database, &mut progress);
         if on_terminal {
             eprint!("\r\x1b[K");
         }
-        let file = self.file.display();
-        let report = report.map_err(|e| Failure::Failed(format!("cannot verify {file}: {e}")))?;
+        let name = &self.database;
+        let report = report.map_err(|e| Failure::Failed(format!("cannot verify {name}: {e}")))?;
         match self.json {
             true => {
                 let json = serde_json::to_string(&report);
@@ -47,7 +48,7 @@ impl Verify {
         }
         match report.violations.first() {
             None => Ok(ExitCode::SUCCESS),
-            Some(first) => Err(Failure::Failed(format!("{file} is not sound: {first}"))),
+            Some(first) => Err(Failure::Failed(format!("{name} is not sound: {first}"))),
         }
     }
 }

@@ -98,6 +98,8 @@ codes! {
         "The server has as much to do as it can take on. Nothing was sold; retry after Retry-After, with the same Idempotency-Key.";
     StorageUnavailable "storage_unavailable" 503 "Storage unavailable"
         "The database cannot be written now. Nothing was sold; retry with the same Idempotency-Key.";
+    OutcomeUnknown "outcome_unknown" 503 "Outcome unknown"
+        "The connection to the database was lost while it was written, so that nobody can tell yet whether it was. Send the request again with the same Idempotency-Key, and learn it.";
     ShuttingDown "shutting_down" 503 "Shutting down"
         "The server is stopping. Nothing was sold; retry with the same Idempotency-Key.";
     InternalError "internal_error" 500 "Internal error"
@@ -253,6 +255,17 @@ impl From<Error> for Problem {
                 Code::ShuttingDown,
                 "the server is stopping; nothing was sold",
             ),
+            Error::Conflict(cause) => retry(
+                Code::StorageUnavailable,
+                "other servers sell the same at the same time; nothing was sold",
+            )
+            .because(cause),
+            Error::OutcomeUnknown(cause) => retry(
+                Code::OutcomeUnknown,
+                "the connection to the database was lost while it was written; send it again with \
+                 the same Idempotency-Key, and learn what became of it",
+            )
+            .because(cause),
             // The commit queue keeps it to itself.
             Error::Unfinished => plain(Code::InternalError),
             Error::Internal(cause) => Problem::new(

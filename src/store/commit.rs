@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::sqlite::Transaction;
-use super::{Db, Tx};
+use super::db::Transaction;
+use super::{Db, Scope, Tx};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::metrics::METRICS;
@@ -27,6 +27,9 @@ use crate::model::Timestamp;
 /// No job waits longer than this for its transaction, whatever is in the way.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// Before the database is asked again what it could not be asked.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// A piece of work that shares its transaction with others.
 pub trait Job: Send {
     /// Does the work. May be called again, on a state as if the first call had never been, after
@@ -34,6 +37,9 @@ pub trait Job: Send {
     /// refusal by the rules is no failure; the job keeps it to itself. With `Error::Unfinished`
     /// what it wrote is kept, and it is called again in a later transaction.
     fn run(&mut self, tx: &Tx, now: Timestamp) -> Result<(), Error>;
+
+    /// What it is about; it changes nothing else.
+    fn scope(&self) -> Scope<'_>;
 
     /// Called once, after `COMMIT`, or with the reason why nothing of the job was kept. Never blocks.
     fn finish(self: Box<Self>, outcome: Result<(), Error>);
@@ -121,13 +127,15 @@ impl CommitQueue {
     /// Waits for the baton and does `f` with the write connection, in a transaction of its own.
     pub fn write_alone<T>(
         &self,
+        scope: Scope,
         f: impl FnOnce(&Tx, Timestamp) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.with_baton(|writer| {
             let transaction = self.begin(writer, WAIT_MAX)?;
             let tx = transaction.tx();
-            let result = f(&tx, self.clock.now())?;
-            self.commit(writer, transaction, &tx)?;
+            let now = tx.look_ahead([scope].into_iter(), &self.clock)?;
+            let result = f(tx, now)?;
+            self.commit(writer, transaction)?;
             METRICS.commits.inc();
             Ok(result)
         })
@@ -201,8 +209,9 @@ impl CommitQueue {
         let Some(oldest) = batch.iter().map(|waiting| waiting.since).min() else {
             return late;
         };
-        let outcomes = match self.begin(writer, WAIT_MAX.saturating_sub(oldest.elapsed())) {
-            Ok(transaction) => self.run(writer, transaction, &mut batch),
+        let deadline = oldest + WAIT_MAX;
+        let outcomes = match self.begin(writer, left(deadline)) {
+            Ok(transaction) => self.run(writer, transaction, &mut batch, deadline),
             Err(e) => {
                 log::error!(jobs = batch.len() + self.job_receiver.len(); "cannot begin: {e}");
                 // The next would wait as long as these have, and in vain as well.
@@ -239,43 +248,101 @@ impl CommitQueue {
         writer: &Db,
         transaction: Transaction,
         batch: &mut [Waiting],
+        deadline: Instant,
     ) -> Vec<Result<(), Error>> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut result = self.run_once(writer, transaction, batch, &mut outcomes);
+        while let Err(Error::Conflict(_) | Error::OutcomeUnknown(_)) = result
+            && let Some(again) = self.run_again(writer, batch, &mut outcomes, &result, deadline)
+        {
+            result = again;
+        }
+        match result {
+            Ok(()) => outcomes,
+            Err(e) => {
+                log::error!(jobs = batch.len(); "a batch was not committed: {e}");
+                vec![Err(e); batch.len()]
+            }
+        }
+    }
+
+    /// After another server came between, or the connection was lost in COMMIT: then the jobs are run
+    /// again, as they are, unless it was made after all. None: it is too late, or nobody answers, and
+    /// it stays with what came of it before.
+    fn run_again(
+        &self,
+        writer: &Db,
+        batch: &mut [Waiting],
+        outcomes: &mut Vec<Result<(), Error>>,
+        before: &Result<(), Error>,
+        deadline: Instant,
+    ) -> Option<Result<(), Error>> {
+        let is_unknown = matches!(before, Err(Error::OutcomeUnknown(_)));
+        let begun = |e: Error| log::warn!("cannot tell yet whether a batch was committed: {e}");
+        while Instant::now() < deadline {
+            let transaction = self.begin(writer, left(deadline)).map_err(begun);
+            let known = transaction.and_then(|transaction| match is_unknown {
+                false => Ok((transaction, false)),
+                true => {
+                    let was_committed = transaction.was_committed().map_err(begun)?;
+                    Ok((transaction, was_committed))
+                }
+            });
+            match known {
+                // This proves that it is there for good.
+                Ok((transaction, true)) => return Some(self.commit(writer, transaction)),
+                Ok((transaction, false)) => {
+                    return Some(self.run_once(writer, transaction, batch, outcomes));
+                }
+                Err(()) => std::thread::sleep(PAUSE),
+            }
+        }
+        None
+    }
+
+    /// Leaves an outcome for each job, in order, if they are committed.
+    fn run_once(
+        &self,
+        writer: &Db,
+        transaction: Transaction,
+        batch: &mut [Waiting],
+        outcomes: &mut Vec<Result<(), Error>>,
+    ) -> Result<(), Error> {
         // Almost always nothing fails, and then no savepoint was needed. If something does, the
         // whole batch is undone and run again, each job in a savepoint of its own.
-        let (tx, now) = (transaction.tx(), self.clock.now());
-        let mut outcomes = Vec::with_capacity(batch.len());
+        outcomes.clear();
+        let tx = transaction.tx();
+        let now = self.look_ahead(tx, batch)?;
         for waiting in batch.iter_mut() {
-            match run_guarded(&mut waiting.job, &tx, now) {
+            match run_guarded(&mut waiting.job, tx, now) {
+                Err(e @ Error::Conflict(_)) => return Err(e),
                 Err(e) if e != Error::Unfinished => break,
                 outcome => outcomes.push(outcome),
             }
         }
-        let committed = if outcomes.len() == batch.len() {
-            self.commit(writer, transaction, &tx).map(|()| outcomes)
-        } else {
+        if outcomes.len() < batch.len() {
             drop(transaction);
-            self.run_apart(writer, batch)
-        };
-        committed.unwrap_or_else(|e| {
-            log::error!(jobs = batch.len(); "a batch was not committed: {e}");
-            vec![Err(e); batch.len()]
-        })
+            return self.run_apart(writer, batch, outcomes);
+        }
+        self.commit(writer, transaction)
     }
 
     fn run_apart(
         &self,
         writer: &Db,
         batch: &mut [Waiting],
-    ) -> Result<Vec<Result<(), Error>>, Error> {
+        outcomes: &mut Vec<Result<(), Error>>,
+    ) -> Result<(), Error> {
+        outcomes.clear();
         let transaction = self.begin(writer, WAIT_MAX)?;
-        let (tx, now) = (transaction.tx(), self.clock.now());
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let tx = transaction.tx();
+        let now = self.look_ahead(tx, batch)?;
         for waiting in batch {
             let released = tx.holds_released();
             let mut outcome = Ok(());
             transaction
                 .savepoint(|| {
-                    outcome = run_guarded(&mut waiting.job, &tx, now);
+                    outcome = run_guarded(&mut waiting.job, tx, now);
                     match &outcome {
                         Err(e) if *e != Error::Unfinished => Err(e.clone()),
                         _ => Ok(()),
@@ -283,24 +350,29 @@ impl CommitQueue {
                 })
                 .or_else(|e| {
                     tx.set_holds_released(released);
-                    // Otherwise SQLite has rolled back everything, the jobs before this one included.
-                    if transaction.is_open() {
-                        Ok(())
-                    } else {
-                        Err(e)
+                    // Otherwise the engine has rolled back everything, the jobs before it included.
+                    if !transaction.is_open() || matches!(e, Error::Conflict(_)) {
+                        return Err(e);
                     }
+                    outcome = Err(e);
+                    Ok(())
                 })?;
             outcomes.push(outcome);
         }
-        self.commit(writer, transaction, &tx)?;
-        Ok(outcomes)
+        self.commit(writer, transaction)
+    }
+
+    fn look_ahead(&self, tx: &Tx, batch: &[Waiting]) -> Result<Timestamp, Error> {
+        let scopes = batch.iter().map(|waiting| waiting.job.scope());
+        tx.look_ahead(scopes, &self.clock)
     }
 
     /// Errors: nothing of the transaction is kept, also not by the server that takes over.
-    fn commit(&self, writer: &Db, transaction: Transaction, tx: &Tx) -> Result<(), Error> {
+    fn commit(&self, writer: &Db, transaction: Transaction) -> Result<(), Error> {
+        let released = transaction.tx().holds_released();
         let result = transaction.commit();
         match &result {
-            Ok(()) => METRICS.holds_released.inc_by(tx.holds_released()),
+            Ok(()) => METRICS.holds_released.inc_by(released),
             Err(e @ Error::DiskFailed(_)) => {
                 log::error!("COMMIT failed: {e}");
                 self.distrusted.store(true, Ordering::SeqCst);
@@ -353,6 +425,10 @@ impl Drop for Baton<'_> {
             let _ = self.queue.baton_sender.send(writer);
         }
     }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 fn count(outcomes: &[Result<(), Error>]) {

@@ -1,5 +1,8 @@
-//! What the statements need of a database engine, whichever it is.
+//! What the store needs of a database engine, whichever it is.
 
+use std::time::Duration;
+
+use super::{CommitQueue, Durability};
 use crate::error::Error;
 use crate::model::Timestamp;
 
@@ -15,9 +18,68 @@ pub enum Value<'v> {
     Bytes(&'v [u8]),
 }
 
-/// A connection that can run statements. Each returns `StorageUnavailable` for what the world did to
-/// the database, and `Internal` for what must be a bug.
-pub trait Engine {
+/// What a transaction is begun for.
+#[derive(Clone, Copy, Debug)]
+pub enum Access {
+    Read,
+    /// `patience`: how long it waits for another program's.
+    Write {
+        patience: Duration,
+    },
+}
+
+/// The steps of a savepoint. There is one at a time.
+#[derive(Clone, Copy, Debug)]
+pub enum Savepoint {
+    Set,
+    GoBack,
+    Release,
+}
+
+/// A SELECT of one row or none, and the values of its parameters.
+pub struct Look<'v> {
+    pub statement: &'static Statement,
+    pub values: Vec<Value<'v>>,
+}
+
+/// What the jobs of a transaction are about, see [`super::Scope`].
+#[derive(Default)]
+pub struct Ahead<'v> {
+    pub new_events: bool,
+    pub events: Vec<i64>,
+    /// Of whose events.
+    pub tickets: Vec<&'v [u8; 16]>,
+    /// Tickets that may be sold.
+    pub sales: usize,
+    pub looks: Vec<Look<'v>>,
+}
+
+/// When a transaction has come to own its events, by the clock of the database.
+pub struct Moment {
+    pub now: Timestamp,
+    /// The last change of any of them.
+    pub last_change: Timestamp,
+}
+
+/// A connection to a database. Each returns `StorageUnavailable` for what the world did to the
+/// database, and `Internal` for what must be a bug.
+pub trait Engine: Send {
+    fn begin(&self, access: Access) -> Result<(), Error>;
+
+    /// Ends the transaction; what it wrote is on disk then, if its durability is `Full`.
+    ///
+    /// Errors: also `DiskFailed` and `OutcomeUnknown`, see [`super::CommitQueue`].
+    fn commit(&self) -> Result<(), Error>;
+
+    fn rollback(&self) -> Result<(), Error>;
+
+    /// Whether there is a transaction.
+    fn is_open(&self) -> bool;
+
+    fn savepoint(&self, step: Savepoint) -> Result<(), Error>;
+
+    fn set_durability(&self, durability: Durability) -> Result<(), Error>;
+
     /// Runs a statement that changes rows; returns how many.
     fn execute(&self, statement: &Statement, values: &[Value]) -> Result<usize, Error>;
 
@@ -31,6 +93,65 @@ pub trait Engine {
         values: &[Value],
         each: &mut dyn FnMut(&dyn Row) -> Result<(), Error>,
     ) -> Result<(), Error>;
+
+    /// Runs a statement that must change one row, now or at any moment before another that is not left
+    /// for later.
+    fn execute_later(&self, statement: &Statement, values: &[Value]) -> Result<(), Error> {
+        match self.execute(statement, values)? {
+            1 => Ok(()),
+            rows => Err(Error::Internal(format!("{rows} rows changed, not one"))),
+        }
+    }
+
+    /// Whether each statement takes a round trip. All that follows is for such an engine.
+    fn is_far(&self) -> bool {
+        false
+    }
+
+    /// First in a transaction: owns its events, and looks for what its jobs will look at.
+    fn look_ahead(&self, _: &Ahead) -> Result<Option<Moment>, Error> {
+        Ok(None)
+    }
+
+    /// What that look has found is no longer so.
+    fn forget(&self, _: &Statement, _: &[Value]) {}
+
+    /// Runs what was left for later.
+    fn settle(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// None: the table numbers its rows itself.
+    fn next_ticket_seq(&self) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
+    /// Whether the transaction before this one, whose COMMIT failed with `OutcomeUnknown`, was
+    /// committed after all. Nobody else can change that once this has been told.
+    fn was_committed(&self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// Whether what a snapshot shows is there for good, so that a buyer may be refused for it.
+    fn shows_what_lasts(&self) -> bool {
+        true
+    }
+
+    /// What is to be done every now and then, off the commit path.
+    fn keep_house(&self, commits: &CommitQueue) -> Result<(), Error>;
+
+    /// The next three are for an engine whose log is a file that it does not see to by itself.
+    fn restart_wal(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn empty_wal(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn wal_bytes(&self) -> i64 {
+        0
+    }
 }
 
 /// A row of a SELECT's result.

@@ -7,7 +7,6 @@
 
 mod findings;
 
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -17,7 +16,7 @@ use findings::Findings;
 pub use findings::{Check, Violation};
 
 use crate::error::Error;
-use crate::store::{Audit, Counts, OpenError};
+use crate::store::{Audit, Counts, Location, OpenError, open_audit};
 
 /// What is looked at, and the statement that looks.
 const AUDITS: [(&str, &str); 8] = [
@@ -70,14 +69,17 @@ impl Unready {
 /// many rows there are in all.
 ///
 /// Errors: those of opening it. Whatever is wrong inside is a violation in the report.
-pub fn verify(path: &Path, progress: &mut dyn FnMut(&str, u64)) -> Result<Report, OpenError> {
+pub fn verify(
+    database: &Location,
+    progress: &mut dyn FnMut(&str, u64),
+) -> Result<Report, OpenError> {
     let started = Instant::now();
-    let audit = Audit::open(path)?;
+    let audit = open_audit(database)?;
     let mut findings = Findings::default();
     // SQLite's own checks take as long as all the rest, so they have a thread of their own.
     let (structure, report) = std::thread::scope(|scope| {
-        let structure = scope.spawn(|| check_structure(path));
-        let report = check_contents(&audit, &mut findings, progress);
+        let structure = scope.spawn(|| check_structure(database));
+        let report = check_contents(&*audit, &mut findings, progress);
         progress("the file's structure", report.rows());
         (structure.join().expect("only reads"), report)
     });
@@ -93,9 +95,9 @@ pub fn verify(path: &Path, progress: &mut dyn FnMut(&str, u64)) -> Result<Report
     })
 }
 
-fn check_structure(path: &Path) -> Findings {
+fn check_structure(database: &Location) -> Findings {
     let mut findings = Findings::default();
-    let audit = match Audit::open(path) {
+    let audit = match open_audit(database) {
         Ok(audit) => audit,
         Err(e) => {
             findings.add(Check::Unreadable, e);
@@ -113,7 +115,7 @@ fn check_structure(path: &Path) -> Findings {
 }
 
 fn check_contents(
-    audit: &Audit,
+    audit: &dyn Audit,
     findings: &mut Findings,
     progress: &mut dyn FnMut(&str, u64),
 ) -> Report {
@@ -130,7 +132,7 @@ fn check_contents(
     };
     for (what, sql) in AUDITS {
         progress(what, report.rows());
-        let found = audit.find(sql, |check, sentence| {
+        let found = audit.find(sql, &mut |check, sentence| {
             findings.add(Check::named(check), sentence);
         });
         if let Err(e) = found {

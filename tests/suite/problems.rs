@@ -9,7 +9,7 @@ use crate::support::{Client, Response, Server, fresh_source};
 use std::collections::BTreeMap;
 
 /// Every code that this version can answer with.
-const CODES: [&str; 29] = [
+const CODES: [&str; 30] = [
     "already_checked_in",
     "already_registered",
     "bad_request",
@@ -27,6 +27,7 @@ const CODES: [&str; 29] = [
     "invalid_request",
     "method_not_allowed",
     "not_confirmed",
+    "outcome_unknown",
     "overloaded",
     "rate_limited",
     "route_not_found",

@@ -9,7 +9,8 @@ use crate::api::state::Context;
 use crate::box_office::{self, Done};
 use crate::error::Error;
 use crate::message::Response;
-use crate::model::{Event, EventChange, NewEvent, is_sales_window};
+use crate::model::{Event, EventChange, IdempotencyKey, NewEvent, is_sales_window};
+use crate::store::Scope;
 
 pub fn create(context: &Context, call: &Call) -> Handled {
     let mut new: NewEvent = body::parse(call.request)?;
@@ -21,7 +22,9 @@ pub fn create(context: &Context, call: &Call) -> Handled {
     let hold_ms = context.state.settings.hold_ms_default;
     commit(
         context,
-        move |tx, now| box_office::create_event(tx, now, &new, hold_ms, key.as_ref()),
+        (new, key),
+        |(_, key)| Scope::NewEvent(key.as_ref()),
+        move |tx, now, (new, key)| box_office::create_event(tx, now, new, hold_ms, key.as_ref()),
         created,
     )
 }
@@ -70,9 +73,11 @@ pub fn change(context: &Context, call: &Call) -> Handled {
     let if_match: Vec<String> = if_match.map(str::to_owned).collect();
     commit(
         context,
-        move |tx, now| {
+        (id, key),
+        of_event,
+        move |tx, now, (id, key)| {
             let is_expected = |event: &Event| is_expected(&if_match, event);
-            box_office::change_event(tx, now, id, &change, is_expected, key.as_ref())
+            box_office::change_event(tx, now, *id, &change, is_expected, key.as_ref())
         },
         changed,
     )
@@ -84,9 +89,15 @@ pub fn cancel(context: &Context, call: &Call) -> Handled {
     let id = event_id(context, call)?;
     commit(
         context,
-        move |tx, now| box_office::cancel_event(tx, now, id, key.as_ref()),
+        (id, key),
+        of_event,
+        |tx, now, (id, key)| box_office::cancel_event(tx, now, *id, key.as_ref()),
         shown,
     )
+}
+
+fn of_event((id, key): &(i64, Option<IdempotencyKey>)) -> Scope<'_> {
+    Scope::Event(*id, key.as_ref())
 }
 
 /// With what the next change can name in `If-Match`.

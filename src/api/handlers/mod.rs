@@ -23,7 +23,7 @@ use crate::box_office::{About, Replay};
 use crate::error::Error;
 use crate::message::{Field, JSON, Problem, Response};
 use crate::model::{IdempotencyKey, TicketId, Timestamp};
-use crate::store::Tx;
+use crate::store::{Scope, Tx};
 
 /// A body that may be there, and says nothing.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -32,14 +32,23 @@ pub struct Nothing {}
 
 type Handled = Result<Outcome, Problem>;
 
-/// Has `run` done in a transaction, and answers with what `respond` makes of its result (and of the
-/// base path) once that is committed.
-fn commit<T, F>(context: &Context, run: F, respond: fn(T, &str) -> Response) -> Handled
+/// Has `run` done to what was asked for in a transaction about `scope`, and answers with what
+/// `respond` makes of its result (and of the base path) once that is committed.
+fn commit<A, T, F>(
+    context: &Context,
+    asked: A,
+    scope: fn(&A) -> Scope,
+    run: F,
+    respond: fn(T, &str) -> Response,
+) -> Handled
 where
+    A: Send + 'static,
     T: Send + 'static,
-    F: FnMut(&Tx, Timestamp) -> Result<T, Error> + Send + 'static,
+    F: FnMut(&Tx, Timestamp, &A) -> Result<T, Error> + Send + 'static,
 {
     Ok(Outcome::Commit(Box::new(Transaction {
+        asked,
+        scope,
         run,
         respond,
         base_path: context.state.settings.base_path,
@@ -47,19 +56,25 @@ where
     })))
 }
 
-struct Transaction<T, F> {
+struct Transaction<A, T, F> {
+    asked: A,
+    scope: fn(&A) -> Scope,
     run: F,
     respond: fn(T, &str) -> Response,
     base_path: &'static str,
     done: Option<Result<T, Error>>,
 }
 
-impl<T: Send, F> Work for Transaction<T, F>
+impl<A: Send, T: Send, F> Work for Transaction<A, T, F>
 where
-    F: FnMut(&Tx, Timestamp) -> Result<T, Error> + Send,
+    F: FnMut(&Tx, Timestamp, &A) -> Result<T, Error> + Send,
 {
+    fn scope(&self) -> Scope<'_> {
+        (self.scope)(&self.asked)
+    }
+
     fn run(&mut self, tx: &Tx, now: Timestamp) -> Result<(), Error> {
-        match (self.run)(tx, now) {
+        match (self.run)(tx, now, &self.asked) {
             Err(failure) if failure.is_failure() => Err(failure),
             done => {
                 self.done = Some(done);

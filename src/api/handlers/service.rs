@@ -12,6 +12,7 @@ use crate::api::openapi;
 use crate::api::state::Context;
 use crate::box_office;
 use crate::message::{Code, JSON, Problem, Response, TEXT};
+use crate::store::Scope;
 
 pub fn show_problem(_: &Context, call: &Call) -> Handled {
     let code = Code::from_slug(call.id);
@@ -65,7 +66,9 @@ pub fn ready(context: &Context, _: &Call) -> Handled {
         }
         None => commit(
             context,
-            move |tx, _| box_office::prove_ready(tx).map(|()| reaper),
+            reaper,
+            |_| Scope::Nothing,
+            |tx, _, reaper| box_office::prove_ready(tx).map(|()| *reaper),
             |reaper, _| is_ready(reaper),
         ),
     }

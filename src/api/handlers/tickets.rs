@@ -12,6 +12,7 @@ use crate::box_office::{self, Done, Registration, TicketFilter, TicketRequest};
 use crate::error::Error;
 use crate::message::{Problem, Response, prefers_csv};
 use crate::model::{Email, IdempotencyKey, Ticket, TicketId, TicketStatus, given};
+use crate::store::Scope;
 
 /// Who wants a spot.
 #[derive(Deserialize, JsonSchema)]
@@ -47,7 +48,7 @@ pub fn register(context: &Context, call: &Call) -> Handled {
     };
     // Once the spots are gone, most buyers are refused; that takes no turn at the write lock.
     let state = context.state.clone();
-    if state.sold_out.contains(event_id) {
+    if state.sold_out.contains(event_id) && context.db.shows_what_lasts() {
         let now = state.clock.now();
         context
             .db
@@ -56,8 +57,14 @@ pub fn register(context: &Context, call: &Call) -> Handled {
     }
     commit(
         context,
-        move |tx, now| {
-            let done = box_office::register(tx, now, &asked);
+        asked,
+        |asked| Scope::Sale {
+            event_id: asked.event_id,
+            email: &asked.email,
+            key: asked.key.as_ref(),
+        },
+        move |tx, now, asked| {
+            let done = box_office::register(tx, now, asked);
             if matches!(done, Err(Error::SoldOut { .. })) {
                 state.sold_out.insert(event_id);
             }
@@ -129,30 +136,22 @@ pub fn show(context: &Context, call: &Call) -> Handled {
 
 pub fn confirm(context: &Context, call: &Call) -> Handled {
     let asked = holders_request(context, call)?;
-    commit(
-        context,
-        move |tx, now| box_office::confirm(tx, now, &asked),
-        shown,
-    )
+    commit(context, asked, of_ticket, box_office::confirm, shown)
 }
 
 pub fn cancel(context: &Context, call: &Call) -> Handled {
     let asked = holders_request(context, call)?;
-    commit(
-        context,
-        move |tx, now| box_office::cancel_ticket(tx, now, &asked),
-        shown,
-    )
+    commit(context, asked, of_ticket, box_office::cancel_ticket, shown)
 }
 
 pub fn check_in(context: &Context, call: &Call) -> Handled {
     let Nothing {} = body::parse_optional(call.request)?;
     let asked = ticket_request(context, call, None)?;
-    commit(
-        context,
-        move |tx, now| box_office::check_in(tx, now, &asked),
-        shown,
-    )
+    commit(context, asked, of_ticket, box_office::check_in, shown)
+}
+
+fn of_ticket(asked: &TicketRequest) -> Scope<'_> {
+    Scope::Ticket(&asked.ticket_id, asked.key.as_ref())
 }
 
 fn shown(done: Done<Ticket>, base_path: &str) -> Response {

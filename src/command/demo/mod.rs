@@ -68,7 +68,7 @@ impl Demo {
             return Err(Failure::Failed("stopped before the end of the sale".into()));
         }
         say(&counts.table());
-        let report = verify(stage.database(), &mut |_, _| {});
+        let report = verify(&stage.database(), &mut |_, _| {});
         let report = report.map_err(|e| Failure::Failed(format!("cannot verify: {e}")))?;
         let verdict = if report.ok { "sound" } else { "NOT SOUND" };
         say(&format!(

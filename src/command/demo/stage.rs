@@ -2,10 +2,12 @@
 
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::store::Location;
 
 pub struct Stage {
     pub address: SocketAddr,
@@ -54,8 +56,8 @@ impl Stage {
         })
     }
 
-    pub fn database(&self) -> &Path {
-        &self.database
+    pub fn database(&self) -> Location {
+        Location::File(self.database.clone())
     }
 
     /// Stops the server, and waits until it has.

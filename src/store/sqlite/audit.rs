@@ -6,34 +6,34 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row};
 
-use super::open::{self, OpenError, explain};
+use super::open::{self, explain};
 use crate::error::Error;
+use crate::store::{Audit, Counts, OpenError};
 
-pub struct Audit {
+pub struct SqliteAudit {
     conn: Connection,
 }
 
-/// How many rows there are.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    pub events: u64,
-    pub tickets: u64,
-    pub ledger_rows: u64,
-    pub keys: u64,
-}
-
-impl Audit {
+impl SqliteAudit {
     /// Errors: those of opening a file that is ours.
-    pub fn open(path: &Path) -> Result<Audit, OpenError> {
+    pub fn open(path: &Path) -> Result<SqliteAudit, OpenError> {
         // Opened for reading only, SQLite would not check the CHECKs.
         let conn = open::open_existing(path)?;
         conn.pragma_update(None, "query_only", true)
             .map_err(explain)?;
         conn.execute_batch("BEGIN").map_err(explain)?;
-        Ok(Audit { conn })
+        Ok(SqliteAudit { conn })
     }
 
-    pub fn counts(&self) -> Result<Counts, Error> {
+    fn list<T>(&self, sql: &str, shape: fn(&Row) -> rusqlite::Result<T>) -> Result<Vec<T>, Error> {
+        let mut statement = self.conn.prepare(sql)?;
+        let rows = statement.query_map([], shape)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+impl Audit for SqliteAudit {
+    fn counts(&self) -> Result<Counts, Error> {
         let counts = |row: &Row| {
             let count = |column| row.get(column).map(|rows: i64| rows as u64);
             Ok(Counts {
@@ -47,9 +47,7 @@ impl Audit {
         Ok(self.conn.query_row(sql, [], counts)?)
     }
 
-    /// Runs a statement each of whose columns bears the name of a check and holds, for a row that
-    /// fails it, a sentence that says so. `each` is told the check and the sentence.
-    pub fn find(&self, sql: &str, mut each: impl FnMut(&str, String)) -> Result<(), Error> {
+    fn find(&self, sql: &str, each: &mut dyn FnMut(&str, String)) -> Result<(), Error> {
         let mut statement = self.conn.prepare(sql)?;
         let names = statement.column_names().into_iter().map(str::to_owned);
         let names: Vec<String> = names.collect();
@@ -64,9 +62,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Tables, indexes and triggers that are not as this program makes them, and triggers that it
-    /// does not make.
-    pub fn schema_differences(&self) -> Result<Vec<String>, Error> {
+    fn schema_differences(&self) -> Result<Vec<String>, Error> {
         let found = schema(&self.conn)?;
         let made = schema(&open::reference()?)?;
         let mut differences = Vec::new();
@@ -85,15 +81,13 @@ impl Audit {
         Ok(differences)
     }
 
-    /// SQLite's own look at pages, indexes, types and CHECKs: what is wrong, a sentence each.
-    pub fn integrity_check(&self) -> Result<Vec<String>, Error> {
+    fn integrity_check(&self) -> Result<Vec<String>, Error> {
         let mut sentences = self.list("PRAGMA integrity_check", |row| row.get(0))?;
         sentences.retain(|s: &String| s != "ok");
         Ok(sentences)
     }
 
-    /// Rows that point to rows that are not there, a sentence each.
-    pub fn foreign_key_check(&self) -> Result<Vec<String>, Error> {
+    fn foreign_key_check(&self) -> Result<Vec<String>, Error> {
         self.list("PRAGMA foreign_key_check", |row| {
             let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
             let number: Option<i64> = row.get(1)?;
@@ -102,12 +96,6 @@ impl Audit {
                 "a row{number} of {table} points to no row of {parent}"
             ))
         })
-    }
-
-    fn list<T>(&self, sql: &str, shape: fn(&Row) -> rusqlite::Result<T>) -> Result<Vec<T>, Error> {
-        let mut statement = self.conn.prepare(sql)?;
-        let rows = statement.query_map([], shape)?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 

@@ -6,12 +6,18 @@ use std::path::Path;
 
 use tempfile::Builder;
 
-use super::open::{OpenError, open_existing};
+use super::open::open_existing;
 use crate::error::Error;
+use crate::store::OpenError;
 
 /// Why there is no copy. Nothing is left at its place in any of these cases.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
+    #[error(
+        "it is not a file; pg_dump copies one moment of it, pg_basebackup with an archive of its WAL \
+         all of them, and lastseat copy makes a file of it"
+    )]
+    NotAFile,
     #[error("cannot open it: {0}")]
     Open(#[from] OpenError),
     #[error("there is a file at {0} already, and a backup never overwrites one")]

@@ -12,59 +12,70 @@ use std::time::Duration;
 
 use rusqlite::Row;
 
-use super::Db;
+use super::Sqlite;
 use super::statements::failed_to_write;
 use crate::error::Error;
+use crate::store::CommitQueue;
 
 /// How long a checkpoint that buyers wait for waits itself, for the workers' own short reads.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(20);
 
+/// Beyond so many pages (of 2 KiB) the WAL is made to start from its beginning, for which buyers
+/// wait a moment; below, it does so by itself whenever all of it has been copied.
+const WAL_PAGES_MAX: i64 = 32_768;
+
 /// Pages in the WAL, and how many of them have been copied.
-pub struct Checkpointed {
-    pub pages: i64,
-    pub copied: i64,
+struct Checkpointed {
+    pages: i64,
+    copied: i64,
 }
 
-impl Db {
+impl Sqlite {
+    /// Copies what is in the WAL, so that it does not grow without end.
+    pub(super) fn copy_wal(&self, commits: &CommitQueue) -> Result<(), Error> {
+        if self.place.has_lost_wal() {
+            if self.save_lost_wal()? {
+                commits.retire("the WAL was removed or replaced by another program".to_owned());
+            }
+            return Ok(());
+        }
+        if self.checkpoint()?.pages <= WAL_PAGES_MAX {
+            return Ok(());
+        }
+        // Buyers wait only for what is copied and flushed last. What is written during the first flush
+        // is left to the second round.
+        self.flush()?;
+        self.checkpoint()?;
+        self.flush()?;
+        commits.restart_wal()
+    }
+
     /// Copies what is in the WAL, without making any writer or reader wait.
-    pub fn checkpoint(&self) -> Result<Checkpointed, Error> {
+    fn checkpoint(&self) -> Result<Checkpointed, Error> {
         self.run_checkpoint("PRAGMA wal_checkpoint(PASSIVE)")
     }
 
     /// Returns when what has been copied is on disk. SQLite sees to that by itself before the WAL
     /// starts over, but then nobody can commit meanwhile; after this nobody waits long.
-    pub fn flush(&self) -> Result<(), Error> {
+    fn flush(&self) -> Result<(), Error> {
         self.file
             .sync_data()
             .map_err(|e| Error::DiskFailed(format!("the flush failed: {e}")))
     }
 
-    /// Copies the rest, and the next writer starts the WAL from its beginning. Call it with the
-    /// baton. Does not wait for readers in the way (a backup, a shell), or all buyers would: then
-    /// the WAL grows on.
-    pub(in crate::store) fn restart_wal(&self) -> Result<(), Error> {
+    /// For the baton's holder: copies the rest, and has the next writer start the WAL from its
+    /// beginning (RESTART), or empties it (TRUNCATE). Does not wait for readers in the way (a backup,
+    /// a shell), or all buyers would: then the WAL stays as it is.
+    pub(super) fn checkpoint_at_once(&self, pragma: &str) -> Result<(), Error> {
         self.conn.busy_timeout(RESTART_TIMEOUT)?;
-        self.run_checkpoint("PRAGMA wal_checkpoint(RESTART)")?;
+        self.run_checkpoint(pragma)?;
         Ok(())
     }
 
-    /// Copies everything and leaves an empty WAL, unless readers are in the way: then what could not
-    /// be copied stays in the WAL, for the next server.
-    pub(in crate::store) fn empty_wal(&self) -> Result<(), Error> {
-        self.conn.busy_timeout(RESTART_TIMEOUT)?;
-        self.run_checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")?;
-        Ok(())
-    }
-
-    /// Whether another program has taken the WAL away, or put another in its place.
-    pub fn has_lost_wal(&self) -> bool {
-        self.place.has_lost_wal()
-    }
-
-    /// After that: copies everything from the WAL that is still open, and removes what stands in its
-    /// place, which the next server would take for newer than the database file. Nobody can commit
-    /// meanwhile, see `begin_write`. False: a reader is in the way.
-    pub fn save_lost_wal(&self) -> Result<bool, Error> {
+    /// After another program has taken the WAL away: copies everything from the WAL that is still
+    /// open, and removes what stands in its place, which the next server would take for newer than
+    /// the database file. Nobody can commit meanwhile, see `begin`. False: a reader is in the way.
+    fn save_lost_wal(&self) -> Result<bool, Error> {
         let Checkpointed { pages, copied } = self.checkpoint()?;
         if copied < pages {
             return Ok(false);
@@ -75,12 +86,6 @@ impl Db {
             }
             _ => Ok(true),
         }
-    }
-
-    /// The size of the WAL file.
-    pub fn wal_bytes(&self) -> i64 {
-        let file = std::fs::metadata(self.place.wal());
-        file.map_or(0, |file| file.len() as i64)
     }
 
     fn run_checkpoint(&self, pragma: &str) -> Result<Checkpointed, Error> {

@@ -7,13 +7,14 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::place::wal_of;
+use crate::store::OpenError;
 
 /// How long a connection waits for another program that holds the file's lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// "LSEA" in ASCII; the schema sets it.
-const APPLICATION_ID: i64 = 0x4C53_4541;
+pub const APPLICATION_ID: i64 = 0x4C53_4541;
 /// The schema's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 1;
 const SCHEMA: &str = include_str!("../../../sql/sqlite/schema.sql");
 /// Small pages, because a sale changes a few bytes each on two pages that no other sale touches, and
 /// the WAL takes whole pages.
@@ -23,29 +24,6 @@ const STATEMENTS_CACHED: usize = 64;
 /// more), so it is well beyond what the WAL grows to in a sale until the reaper makes it start from
 /// its beginning: it is for what a long reader, a backup say, has made it grow to.
 const WAL_BYTES_KEPT: i64 = 256 * 1024 * 1024;
-
-/// Why a file is not opened. It is untouched in all of these cases.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("there is no such file; give another")]
-    Missing,
-    #[error("it is not a SQLite database; give another file")]
-    NotADatabase,
-    #[error("it is a database of another program; give another file")]
-    Foreign,
-    #[error(
-        "it has the tables of a lastseat database, but not its marks, as after .dump; if it is one, \
-         set them: sqlite3 FILE 'PRAGMA application_id = {APPLICATION_ID}; \
-         PRAGMA user_version = {SCHEMA_VERSION}'"
-    )]
-    Unmarked,
-    #[error(
-        "its schema has version {found}, newer than this program's {SCHEMA_VERSION}; use a newer lastseat"
-    )]
-    NewerSchema { found: i64 },
-    #[error("{0}; check that its folder exists and that this user may write to it")]
-    Inaccessible(String),
-}
 
 /// Opens the file for reading and writing, making it if there is none.
 pub(super) fn open_or_create(path: &Path) -> Result<Connection, OpenError> {

@@ -4,17 +4,62 @@ use nix::errno::Errno;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, ffi};
 
+use super::Sqlite;
 use crate::error::Error;
-use crate::store::engine::{Engine, Row, Statement, Value};
+use crate::store::engine::{Access, Engine, Row, Savepoint, Statement, Value};
+use crate::store::{CommitQueue, Durability};
 
-impl Engine for Connection {
+impl Engine for Sqlite {
+    fn begin(&self, access: Access) -> Result<(), Error> {
+        let how = match access {
+            Access::Read => "BEGIN",
+            Access::Write { patience } => {
+                self.place.check()?;
+                self.conn.busy_timeout(patience)?;
+                "BEGIN IMMEDIATE"
+            }
+        };
+        self.conn.prepare_cached(how)?.execute([])?;
+        Ok(())
+    }
+
+    fn commit(&self) -> Result<(), Error> {
+        let committed = self.conn.prepare_cached("COMMIT")?.execute([]);
+        committed.map_err(|e| failed_to_write(&self.conn, e))?;
+        Ok(())
+    }
+
+    fn rollback(&self) -> Result<(), Error> {
+        Ok(self.conn.execute_batch("ROLLBACK")?)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.conn.is_autocommit()
+    }
+
+    fn savepoint(&self, step: Savepoint) -> Result<(), Error> {
+        Ok(self.conn.execute_batch(match step {
+            Savepoint::Set => "SAVEPOINT job",
+            Savepoint::GoBack => "ROLLBACK TO job",
+            Savepoint::Release => "RELEASE job",
+        })?)
+    }
+
+    fn set_durability(&self, durability: Durability) -> Result<(), Error> {
+        let synchronous = match durability {
+            Durability::Full => "FULL",
+            Durability::Normal => "NORMAL",
+        };
+        Ok(self.conn.pragma_update(None, "synchronous", synchronous)?)
+    }
+
     fn execute(&self, statement: &Statement, values: &[Value]) -> Result<usize, Error> {
-        Ok(prepare(self, statement, values)?.raw_execute()?)
+        Ok(prepare(&self.conn, statement, values)?.raw_execute()?)
     }
 
     fn insert(&self, statement: &Statement, values: &[Value]) -> Result<i64, Error> {
-        prepare(self, statement, values)?.raw_execute()?;
-        Ok(self.last_insert_rowid())
+        prepare(&self.conn, statement, values)?.raw_execute()?;
+        Ok(self.conn.last_insert_rowid())
     }
 
     fn query(
@@ -23,12 +68,29 @@ impl Engine for Connection {
         values: &[Value],
         each: &mut dyn FnMut(&dyn Row) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut prepared = prepare(self, statement, values)?;
+        let mut prepared = prepare(&self.conn, statement, values)?;
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next()? {
             each(row)?;
         }
         Ok(())
+    }
+
+    fn keep_house(&self, commits: &CommitQueue) -> Result<(), Error> {
+        self.copy_wal(commits)
+    }
+
+    fn restart_wal(&self) -> Result<(), Error> {
+        self.checkpoint_at_once("PRAGMA wal_checkpoint(RESTART)")
+    }
+
+    fn empty_wal(&self) -> Result<(), Error> {
+        self.checkpoint_at_once("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    fn wal_bytes(&self) -> i64 {
+        let file = std::fs::metadata(self.place.wal());
+        file.map_or(0, |file| file.len() as i64)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Statements about events and their sale.
 
-use super::{Call, Row, Statement, Tx, Value, call, get, parsed};
+use super::{Call, Row, Statement, Taken, Tx, Value, call, get, parsed};
 use crate::error::Error;
 use crate::model::{
     Email, Event, EventStatus, NewEvent, OwnTicket, Sale, Spots, TicketStatus, Timestamp,
@@ -101,16 +101,52 @@ impl Tx<'_> {
         event_id: i64,
         email: &Email,
     ) -> Result<Option<(Sale, Account)>, Error> {
-        let call = call!("sale_find", event_id: event_id, email_folded: email.folded());
-        self.find(call, |row| {
+        let found = self.look(sale_find(event_id, email), |row| {
             Ok((sale(row)?, Account::read(event_id, row, 1)?))
-        })
+        })?;
+        let taken = self
+            .taken
+            .borrow()
+            .iter()
+            .copied()
+            .find(|t| t.event_id == event_id);
+        let (Some((sale, account)), Some(taken)) = (&found, taken) else {
+            return Ok(found);
+        };
+        let account = account.after(taken.rows, -taken.spots);
+        let available_spots = account.available_spots;
+        // Who finds nothing left is told until when, which had no meaning before.
+        if available_spots == 0 {
+            self.settle_events()?;
+            return self.sale_find(event_id, email);
+        }
+        let sale = Sale {
+            available_spots,
+            ..sale.clone()
+        };
+        Ok(Some((sale, account)))
     }
 
-    /// Takes the spots of one ledger row. False: there are not so many left.
-    pub fn event_take_spots(&self, id: i64, spots: i64) -> Result<bool, Error> {
-        let call = call!("event_take_spots", id: id, spots: spots);
-        Ok(self.execute(call)? == 1)
+    /// Takes the spots of one ledger row. False: there are not so many left. The event itself is
+    /// written before anything else looks at it, under the same condition.
+    pub fn event_take_spots(&self, account: Account, spots: i64) -> bool {
+        if account.available_spots < spots {
+            return false;
+        }
+        let event_id = account.event_id;
+        let mut all = self.taken.borrow_mut();
+        match all.iter_mut().find(|taken| taken.event_id == event_id) {
+            Some(taken) => {
+                taken.rows += 1;
+                taken.spots += spots;
+            }
+            None => all.push(Taken {
+                event_id,
+                rows: 1,
+                spots,
+            }),
+        }
+        true
     }
 
     /// Returns the spots of so many ledger rows.
@@ -133,6 +169,10 @@ impl Tx<'_> {
         self.execute(call!("event_cancel", id: id, changes: changes, spots: spots))?;
         Ok(())
     }
+}
+
+pub(super) fn sale_find(event_id: i64, email: &Email) -> Call<'_, 2> {
+    call!("sale_find", event_id: event_id, email_folded: email.folded())
 }
 
 fn event(row: &dyn Row) -> Result<Event, Error> {

@@ -29,7 +29,7 @@ impl Tx<'_> {
         key: &IdempotencyKey,
         now: Timestamp,
     ) -> Result<Option<Remembered>, Error> {
-        self.find(call!("key_find", key_digest: key.digest()), |row| {
+        self.look(key_find(key), |row| {
             let about = match get::<Option<i64>>(row, 2)? {
                 Some(event_id) => About::Event(event_id),
                 None => {
@@ -55,10 +55,11 @@ impl Tx<'_> {
         event_id: Option<i64>,
         ticket_seq: Option<i64>,
     ) -> Result<(), Error> {
-        self.execute(call!("key_insert",
+        let found = key_find(key);
+        self.engine.forget(found.statement, &found.values);
+        self.engine_later(call!("key_insert",
             key_digest: key.digest(), request: request, body: body,
-            event_id: event_id, ticket_seq: ticket_seq))?;
-        Ok(())
+            event_id: event_id, ticket_seq: ticket_seq))
     }
 
     pub fn api_key_next_id(&self) -> Result<i64, Error> {
@@ -102,4 +103,8 @@ impl Tx<'_> {
     pub fn api_key_revoke(&self, id: i64, now: Timestamp) -> Result<bool, Error> {
         Ok(self.execute(call!("api_key_revoke", id: id, now: now))? == 1)
     }
+}
+
+pub(super) fn key_find(key: &IdempotencyKey) -> Call<'_, 1> {
+    call!("key_find", key_digest: key.digest())
 }

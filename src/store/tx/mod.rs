@@ -1,13 +1,15 @@
 //! The statements: one method for each file in `sql/`, of the same name.
 
+mod ahead;
 mod events;
 mod keys;
 mod tickets;
 
+pub use ahead::Scope;
 pub use events::Account;
 pub use keys::{About, Remembered};
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::engine::{Column, Engine, Row, Statement, Value};
 use crate::error::Error;
@@ -36,6 +38,16 @@ use call;
 pub struct Tx<'c> {
     engine: &'c dyn Engine,
     holds_released: Cell<u64>,
+    taken: RefCell<Vec<Taken>>,
+}
+
+/// What the sales of a transaction have taken of an event, and its row does not show yet: a batch of
+/// sales writes it once.
+#[derive(Clone, Copy)]
+struct Taken {
+    event_id: i64,
+    rows: i64,
+    spots: i64,
 }
 
 impl<'c> Tx<'c> {
@@ -43,7 +55,27 @@ impl<'c> Tx<'c> {
         Tx {
             engine,
             holds_released: Cell::new(0),
+            taken: RefCell::default(),
         }
+    }
+
+    /// Writes what has been left for later.
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        self.settle_events()?;
+        self.engine.settle()
+    }
+
+    /// After what was written last has been undone.
+    pub(super) fn forget_taken(&self) {
+        self.taken.borrow_mut().clear();
+    }
+
+    pub(super) fn settle_events(&self) -> Result<(), Error> {
+        for taken in self.taken.take() {
+            self.engine_later(call!("event_take_spots",
+                id: taken.event_id, changes: taken.rows, spots: taken.spots))?;
+        }
+        Ok(())
     }
 
     /// Expired holds that this transaction has released so far.
@@ -65,10 +97,9 @@ impl<'c> Tx<'c> {
         ticket_seq: Option<i64>,
         spots: i64,
     ) -> Result<(), Error> {
-        self.execute(call!("ledger_insert",
+        self.engine_later(call!("ledger_insert",
             event_id: after.event_id, n: after.changes, now: now, kind: kind.as_str(),
-            ticket_seq: ticket_seq, spots: spots, available_spots: after.available_spots))?;
-        Ok(())
+            ticket_seq: ticket_seq, spots: spots, available_spots: after.available_spots))
     }
 
     /// One row for each live ticket of an event, as cancelled, behind its last row; returns how many.
@@ -95,12 +126,19 @@ impl<'c> Tx<'c> {
         Ok(())
     }
 
+    /// For a statement that changes one row, if nobody has to know yet that it does.
+    fn engine_later<const N: usize>(&self, call: Call<N>) -> Result<(), Error> {
+        self.engine.execute_later(call.statement, &call.values)
+    }
+
     fn execute<const N: usize>(&self, call: Call<N>) -> Result<i64, Error> {
+        self.settle_events()?;
         let rows = self.engine.execute(call.statement, &call.values)?;
         Ok(rows as i64)
     }
 
     fn insert<const N: usize>(&self, call: Call<N>) -> Result<i64, Error> {
+        self.settle_events()?;
         self.engine.insert(call.statement, &call.values)
     }
 
@@ -109,6 +147,7 @@ impl<'c> Tx<'c> {
         call: Call<N>,
         shape: impl Fn(&dyn Row) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
+        self.settle_events()?;
         let mut rows = Vec::new();
         self.engine
             .query(call.statement, &call.values, &mut |row| {
@@ -120,6 +159,17 @@ impl<'c> Tx<'c> {
 
     /// For a SELECT that finds one row or none.
     fn find<T, const N: usize>(
+        &self,
+        call: Call<N>,
+        shape: impl Fn(&dyn Row) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        self.settle_events()?;
+        self.look(call, shape)
+    }
+
+    /// The same for one that may have been looked for ahead (see [`Scope`]), and to which it does not
+    /// matter what has been taken.
+    fn look<T, const N: usize>(
         &self,
         call: Call<N>,
         shape: impl Fn(&dyn Row) -> Result<T, Error>,

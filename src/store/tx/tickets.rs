@@ -1,5 +1,6 @@
 //! Statements about tickets and the holds they begin as.
 
+use super::events::sale_find;
 use super::{Call, Row, Statement, Tx, Value, call, get, parsed};
 use crate::error::Error;
 use crate::model::{CancelReason, Email, TicketId, TicketRecord, TicketStatus, Timestamp};
@@ -19,14 +20,20 @@ impl Tx<'_> {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<i64, Error> {
-        self.insert(call!("ticket_insert",
-            ticket_id: ticket_id.as_bytes(), event_id: event_id, email: email.as_str(),
-            email_folded: email.folded(), now: now, expires_at: expires_at))
+        let sale = sale_find(event_id, email);
+        self.engine.forget(sale.statement, &sale.values);
+        let seq = self.engine.next_ticket_seq()?;
+        let call = call!("ticket_insert",
+            seq: seq, ticket_id: ticket_id.as_bytes(), event_id: event_id, email: email.as_str(),
+            email_folded: email.folded(), now: now, expires_at: expires_at);
+        match seq {
+            None => self.engine.insert(call.statement, &call.values),
+            Some(seq) => self.engine_later(call).map(|()| seq),
+        }
     }
 
     pub fn ticket_find(&self, ticket_id: &TicketId) -> Result<Option<TicketRecord>, Error> {
-        let call = call!("ticket_find", ticket_id: ticket_id.as_bytes());
-        self.find(call, ticket)
+        self.look(ticket_find(ticket_id), ticket)
     }
 
     /// The key that created its event, if one did.
@@ -90,6 +97,10 @@ impl Tx<'_> {
         self.holds_released
             .set(self.holds_released.get() + holds as u64);
     }
+}
+
+pub(super) fn ticket_find(ticket_id: &TicketId) -> Call<'_, 1> {
+    call!("ticket_find", ticket_id: ticket_id.as_bytes())
 }
 
 fn ticket(row: &dyn Row) -> Result<TicketRecord, Error> {
