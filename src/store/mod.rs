@@ -9,3 +9,4 @@ mod tx;
 pub use commit::{CommitQueue, Job};
 pub use sqlite::{Audit, BackupError, Counts, Db, Durability, OpenError, backup};
 pub use tx::{About, Account, Remembered, Tx};
+pub(crate) use tx::{get, parsed};

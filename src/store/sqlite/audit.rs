@@ -1,4 +1,4 @@
-//! A file as `verify` reads it: all of it, in one snapshot, without ever writing. A running server
+//! A file as `verify` and `report` read it: all of it, in one snapshot, without ever writing. A running server
 //! is not kept from selling.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row};
 
 use super::open::{self, OpenError, explain};
 use crate::error::Error;
+use crate::store::engine::{self, Engine, Statement, Value};
 
 pub struct Audit {
     conn: Connection,
@@ -45,6 +46,16 @@ impl Audit {
         };
         let sql = include_str!("../../../sql/audit_counts.sql");
         Ok(self.conn.query_row(sql, [], counts)?)
+    }
+
+    /// Runs a SELECT and hands each of its rows to `each`, whose first error ends it.
+    pub fn query(
+        &self,
+        statement: &Statement,
+        values: &[Value],
+        each: &mut dyn FnMut(&dyn engine::Row) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        Engine::query(&self.conn, statement, values, each)
     }
 
     /// Runs a statement each of whose columns bears the name of a check and holds, for a row that
