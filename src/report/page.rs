@@ -11,11 +11,16 @@ use crate::model::Timestamp;
 /// A browser loads nothing and runs nothing for this page, whatever it may contain.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-/// Below that, in microseconds, the picture of the latency ends.
-const LATENCY_LEAST_US: f64 = 100.0;
 
 pub struct Page {
     html: String,
+}
+
+/// What a row of a table is about.
+enum Row {
+    Whole,
+    Part,
+    Moment,
 }
 
 pub fn escaped(text: &str) -> String {
@@ -44,6 +49,10 @@ fn count(n: i64) -> String {
         text.push(digit);
     }
     text
+}
+
+fn percent(n: i64, of: i64) -> String {
+    format!("{:.1} %", n as f64 * 100.0 / of as f64)
 }
 
 fn milliseconds(us: u32) -> String {
@@ -102,7 +111,7 @@ impl Page {
             "<section>\n<h2><bdi>{name}</bdi></h2>\n<p class=\"state\">Event {}, {state}</p>",
             event.id
         );
-        self.facts(sums, course);
+        self.event_facts(sums, course);
         match course {
             None => self.html += "<p class=\"state\">Nothing was sold yet.</p>\n",
             Some(course) => {
@@ -114,22 +123,22 @@ impl Page {
         self.html += "</section>\n";
     }
 
-    fn facts(&mut self, sums: &Sums, course: Option<&Course>) {
+    fn event_facts(&mut self, sums: &Sums, course: Option<&Course>) {
         let mut facts = vec![("tickets sold".to_owned(), count(sums.sold))];
         if let (Some(first), Some(sold_out)) = (sums.first_sale, sums.sold_out) {
             facts.push(("until sold out".to_owned(), duration(sold_out - first)));
         }
         if let Some(course) = course {
-            let most = course.sales.iter().max().copied().unwrap_or(0);
             let piece = duration(course.sales_ms);
-            facts.push((format!("sold in the busiest {piece}"), count(most)));
+            facts.push((
+                format!("sold in the busiest {piece}"),
+                count(course.most_sold()),
+            ));
         }
-        facts.push(("spots free now".to_owned(), count(sums.now.free())));
-        self.html += "<dl class=\"facts\">";
-        for (what, value) in facts {
-            let _ = write!(self.html, "<div><dt>{what}</dt><dd>{value}</dd></div>");
+        if sums.cancelled.is_none() {
+            facts.push(("spots free now".to_owned(), count(sums.now.free())));
         }
-        self.html += "</dl>\n";
+        self.facts(&facts);
     }
 
     fn spots(&mut self, id: i64, sums: &Sums, course: &Course) {
@@ -149,7 +158,7 @@ impl Page {
         };
         self.picture(&Picture {
             id: format!("spots-{id}"),
-            title: "Spots over time".to_owned(),
+            title: "Spots since the first sale".to_owned(),
             description: format!(
                 "From the first sale to the last change, {}: in the end {} of {} spots are \
                  confirmed, {} held, {} free.",
@@ -177,21 +186,21 @@ impl Page {
             is_new.then(|| (duration((n as i64 + 1) * course.spots_ms), numbers))
         });
         let heads = ["confirmed", "held", "free", "capacity"];
-        self.numbers(("within", heads), rows.collect());
+        self.numbers(("until", heads), rows.collect());
     }
 
     fn sales(&mut self, id: i64, sums: &Sums, course: &Course) {
-        let most = course.sales.iter().max().copied().unwrap_or(0).max(1);
+        let most = course.most_sold();
         let heights = course.sales.iter().map(|sold| *sold as f64 / most as f64);
         let heights: Vec<f64> = heights.collect();
         let piece = duration(course.sales_ms);
         let until = match sums.sold_out {
-            Some(_) => "until it was sold out",
-            None => "until the last sale",
+            Some(_) => "the last spot",
+            None => "the last",
         };
         self.picture(&Picture {
             id: format!("sales-{id}"),
-            title: format!("Tickets sold in each {piece}, {until}"),
+            title: format!("Tickets sold in each {piece}, from the first to {until}"),
             description: format!("At most {} in {piece}.", count(most)),
             span_ms: course.sales.len() as i64 * course.sales_ms,
             marks: picture::marks(most),
@@ -199,7 +208,7 @@ impl Page {
             labels: vec![Label {
                 name: "most",
                 colour: "confirmed",
-                value: format!("{} in {piece}", count(most)),
+                value: count(most),
                 height: 1.0,
             }],
         });
@@ -211,64 +220,57 @@ impl Page {
                 [*sold, so_far].map(count),
             )
         });
-        self.numbers(("within", ["sold", "so far"]), rows.collect());
+        self.numbers(("until", ["sold", "so far"]), rows.collect());
     }
 
     fn sums(&mut self, sums: &Sums) {
-        self.html += "<h3>In all</h3>\n<table class=\"sums\">\n";
-        let share = |n: i64| match sums.sold {
+        let share = |n: i64| match n {
             0 => String::new(),
-            sold => format!("{:.1} %", n as f64 * 100.0 / sold as f64),
+            n => percent(n, sums.sold),
         };
-        let mut row = |class: &str, what: &str, value: String, share: String| {
-            let _ = writeln!(
-                self.html,
-                "<tr{class}><th scope=\"row\">{what}</th><td>{value}</td><td>{share}</td></tr>"
-            );
-        };
-        let part = " class=\"part\"";
-        row("", "spots", count(sums.now.capacity), String::new());
-        if sums.capacity_changes > 0 {
-            row(part, "put on sale with", count(sums.created), String::new());
-            row(
-                part,
-                "changes of the capacity",
-                count(sums.capacity_changes),
-                String::new(),
-            );
-        }
-        row("", "tickets sold", count(sums.sold), String::new());
-        for (what, n) in [
-            ("confirmed", sums.now.confirmed),
-            ("held", sums.now.held),
-            ("expired", sums.expired),
-            ("cancelled by the holder", sums.by_holder),
-            ("cancelled by the organizer", sums.by_organizer),
-        ] {
-            row(part, what, count(n), share(n));
-        }
-        row("", "spots free", count(sums.now.free()), String::new());
-        row(
-            "",
-            "checked in",
-            count(sums.checked_in),
-            share(sums.checked_in),
-        );
-        for (what, at) in [
-            ("first sale", sums.first_sale),
-            ("sold out", sums.sold_out),
-            ("last sale", sums.last_sale),
-            ("cancelled", sums.cancelled),
-        ] {
-            if let Some(at) = at {
-                let _ = writeln!(
-                    self.html,
-                    "<tr><th scope=\"row\">{what}</th><td colspan=\"2\">{}</td></tr>",
-                    moment(at)
+        self.html += "<div class=\"tables\">\n";
+        self.table("In all", |row| {
+            row(Row::Whole, "spots", &count(sums.now.capacity), "");
+            if sums.capacity_changes > 0 {
+                row(Row::Part, "put on sale with", &count(sums.created), "");
+                row(
+                    Row::Part,
+                    "changes of their number",
+                    &count(sums.capacity_changes),
+                    "",
                 );
             }
-        }
-        self.html += "</table>\n";
+            row(Row::Whole, "tickets sold", &count(sums.sold), "");
+            for (what, n) in [
+                ("confirmed", sums.now.confirmed),
+                ("held", sums.now.held),
+                ("expired", sums.expired),
+                ("cancelled by the holder", sums.by_holder),
+                ("cancelled by the organizer", sums.by_organizer),
+            ] {
+                row(Row::Part, what, &count(n), &share(n));
+            }
+            row(Row::Whole, "spots free", &count(sums.now.free()), "");
+            row(
+                Row::Whole,
+                "checked in",
+                &count(sums.checked_in),
+                &share(sums.checked_in),
+            );
+        });
+        self.table("When", |row| {
+            for (what, at) in [
+                ("put on sale", sums.put_on_sale),
+                ("first sale", sums.first_sale),
+                ("sold out", sums.sold_out),
+                ("last sale", sums.last_sale),
+                ("cancelled", sums.cancelled),
+            ] {
+                at.into_iter()
+                    .for_each(|at| row(Row::Moment, what, &moment(at), ""));
+            }
+        });
+        self.html += "</div>\n";
     }
 
     pub fn crowd(&mut self, crowd: &Crowd) {
@@ -276,39 +278,39 @@ impl Page {
         if sorted.is_empty() {
             return;
         }
-        self.html += "<section>\n<h2>What the buyers met</h2>\n<dl class=\"facts\">";
-        for (what, percent) in [
+        self.html += "<section>\n<h2>What the buyers met</h2>\n";
+        let facts = [
             ("half of the answers within", 50.0),
             ("99 % within", 99.0),
             ("99.9 % within", 99.9),
-            ("slowest", 100.0),
-        ] {
-            let took = milliseconds(percentile(&sorted, percent));
-            let _ = write!(self.html, "<div><dt>{what}</dt><dd>{took}</dd></div>");
-        }
-        self.html += "</dl>\n";
+            ("the slowest", 100.0),
+        ];
+        self.facts(
+            &facts.map(|(what, percent)| {
+                (what.to_owned(), milliseconds(percentile(&sorted, percent)))
+            }),
+        );
         self.latency(crowd);
-        self.html += "<h3>Answers</h3>\n<table class=\"sums\">\n";
-        for (code, n) in &crowd.codes {
-            let _ = writeln!(
-                self.html,
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{:.1} %</td></tr>",
-                escaped(code),
-                count(*n as i64),
-                *n as f64 * 100.0 / sorted.len() as f64
-            );
-        }
-        self.html += "</table>\n</section>\n";
+        self.table("Answers", |row| {
+            for (code, n) in &crowd.codes {
+                let (n, of) = (*n as i64, sorted.len() as i64);
+                row(Row::Whole, &escaped(code), &count(n), &percent(n, of));
+            }
+        });
+        self.html += "</section>\n";
     }
 
     fn latency(&mut self, crowd: &Crowd) {
         let (piece_ms, pieces) = crowd.over_time();
-        let slowest = pieces.iter().flatten().map(|latency| latency.slowest).max();
-        let most = f64::from(slowest.unwrap_or(0)).max(LATENCY_LEAST_US * 10.0);
-        let height = |us: u32| {
-            let us = f64::from(us).max(LATENCY_LEAST_US);
-            (us / LATENCY_LEAST_US).ln() / (most / LATENCY_LEAST_US).ln()
-        };
+        let all = || pieces.iter().flatten();
+        let least = all().map(|latency| latency.half).min().unwrap_or(1).max(1);
+        let most = all().map(|latency| latency.slowest).max().unwrap_or(1);
+        // From a round number below the least to the most.
+        let round = (0..9).flat_map(|n| [1, 2, 5].map(|digit| digit * 10_u32.pow(n)));
+        let bottom = round.clone().rfind(|us| *us <= least).unwrap_or(1);
+        let scale = f64::from(most.max(2 * bottom)) / f64::from(bottom);
+        let height = |us: u32| (f64::from(us.max(bottom)) / f64::from(bottom)).ln() / scale.ln();
+        let shown = round.filter(|us| (bottom..=most).contains(us));
         let lines = |colour, of: fn(&Latency) -> u32| {
             let mut last = 0.0;
             let heights = pieces.iter().map(|latency| {
@@ -317,18 +319,16 @@ impl Page {
             });
             picture::line(colour, &heights.collect::<Vec<f64>>())
         };
-        let powers = (0..6).map(|n| 10_u32.pow(n) * LATENCY_LEAST_US as u32);
-        let shown = powers.filter(|us| f64::from(*us) <= most);
-        let last = pieces.iter().flatten().last();
+        let last = all().last();
         let label = |name, colour, of: fn(&Latency) -> u32| Label {
             name,
             colour,
-            value: last.map_or(String::new(), |last| milliseconds(of(last))),
+            value: String::new(),
             height: last.map_or(0.0, |last| height(of(last))),
         };
         self.picture(&Picture {
             id: "latency".to_owned(),
-            title: "How long an answer took".to_owned(),
+            title: "How long answers took, since the opening (logarithmic)".to_owned(),
             description: format!(
                 "In each {} of the sale: half of the answers, 99 % of them, and the slowest. The \
                  scale is logarithmic.",
@@ -350,7 +350,31 @@ impl Page {
             let numbers = [half, p99, slowest].map(milliseconds);
             Some((duration((n as i64 + 1) * piece_ms), numbers))
         });
-        self.numbers(("within", ["half", "99 %", "slowest"]), rows.collect());
+        self.numbers(("until", ["half", "99 %", "slowest"]), rows.collect());
+    }
+
+    fn facts(&mut self, facts: &[(String, String)]) {
+        self.html += "<dl class=\"facts\">";
+        for (what, value) in facts {
+            let _ = write!(self.html, "<div><dt>{what}</dt><dd>{value}</dd></div>");
+        }
+        self.html += "</dl>\n";
+    }
+
+    fn table(&mut self, title: &str, rows: impl FnOnce(&mut dyn FnMut(Row, &str, &str, &str))) {
+        let _ = writeln!(self.html, "<div><h3>{title}</h3>\n<table class=\"sums\">");
+        rows(&mut |row, what, value, share| {
+            let (class, share) = match row {
+                Row::Whole => ("", format!("<td>{share}</td>")),
+                Row::Part => (" class=\"part\"", format!("<td>{share}</td>")),
+                Row::Moment => ("", String::new()),
+            };
+            let _ = writeln!(
+                self.html,
+                "<tr{class}><th scope=\"row\">{what}</th><td>{value}</td>{share}</tr>"
+            );
+        });
+        self.html += "</table></div>\n";
     }
 
     fn picture(&mut self, picture: &Picture) {

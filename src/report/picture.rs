@@ -154,7 +154,7 @@ pub fn bars(colour: &str, heights: &[f64]) -> String {
 pub fn marks(most: i64) -> Vec<(f64, String)> {
     let powers = (0..18).map(|n| 10_i64.pow(n));
     let mut round = powers.flat_map(|power| [power, 2 * power, 5 * power]);
-    let step = round.find(|step| most / step <= 4).unwrap_or(most);
+    let step = round.find(|step| most / step <= 5).unwrap_or(most);
     let mark = |n: i64| ((n * step) as f64 / most as f64, short(n * step));
     (0..=most / step).map(mark).collect()
 }

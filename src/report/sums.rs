@@ -130,6 +130,7 @@ pub struct Sums {
     pub by_organizer: i64,
     pub checked_in: i64,
     pub now: Spots,
+    pub put_on_sale: Option<i64>,
     pub first_sale: Option<i64>,
     pub last_sale: Option<i64>,
     /// When the last free spot was sold for the first time.
@@ -153,7 +154,10 @@ impl Sums {
     fn add(&mut self, change: &Change) {
         let moved = change.moved();
         match change.kind {
-            LedgerKind::Created => self.created += change.spots,
+            LedgerKind::Created => {
+                self.created += change.spots;
+                self.put_on_sale = Some(change.at);
+            }
             LedgerKind::Changed => self.capacity_changes += i64::from(change.spots != 0),
             LedgerKind::Reserved => {
                 self.sold -= change.spots;
@@ -190,6 +194,10 @@ pub struct Course {
 }
 
 impl Course {
+    pub fn most_sold(&self) -> i64 {
+        self.sales.iter().max().copied().unwrap_or(0).max(1)
+    }
+
     /// None, if nothing was sold.
     pub fn read(
         audit: &Audit,

@@ -2,48 +2,28 @@
 
 use crate::model::Timestamp;
 
-const SECOND: i64 = 1_000;
-const MINUTE: i64 = 60 * SECOND;
-const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
-const STEPS: [i64; 30] = [
-    1,
-    2,
-    5,
-    10,
-    20,
-    50,
-    100,
-    200,
-    500,
-    SECOND,
-    2 * SECOND,
-    5 * SECOND,
-    10 * SECOND,
-    15 * SECOND,
-    30 * SECOND,
-    MINUTE,
-    2 * MINUTE,
-    5 * MINUTE,
-    10 * MINUTE,
-    15 * MINUTE,
-    30 * MINUTE,
-    HOUR,
-    2 * HOUR,
-    6 * HOUR,
-    12 * HOUR,
-    DAY,
-    2 * DAY,
-    7 * DAY,
-    14 * DAY,
-    28 * DAY,
+const S: i64 = 1_000;
+const MIN: i64 = 60 * S;
+const H: i64 = 60 * MIN;
+const D: i64 = 24 * H;
+/// Units, and how many of each people count in.
+const STEPS: [(i64, &[i64]); 5] = [
+    (1, &[1, 2, 5, 10, 20, 50, 100, 200, 500]),
+    (S, &[1, 2, 5, 10, 15, 30]),
+    (MIN, &[1, 2, 5, 10, 15, 30]),
+    (H, &[1, 2, 3, 6, 12]),
+    (
+        D,
+        &[1, 2, 3, 7, 14, 28, 56, 112, 224, 448, 896, 1_792, 3_584],
+    ),
 ];
 
 /// The shortest step of which a span has at most so many, counted from its beginning.
 pub fn bucket_ms(span_ms: i64, at_most: i64) -> i64 {
+    let of_unit = |(unit, numbers): (i64, &'static [i64])| numbers.iter().map(move |n| n * unit);
+    let mut steps = STEPS.into_iter().flat_map(of_unit);
     let fits = |step: &i64| span_ms / step < at_most;
-    let longer = (1..).map(|n| (28 * DAY) << n);
-    let mut steps = STEPS.into_iter().chain(longer.take(20));
+    // In thousands of years, a clock that was set wrong is all that is to be seen.
     steps.find(fits).unwrap_or(i64::MAX)
 }
 
@@ -57,14 +37,14 @@ pub fn duration(ms: i64) -> String {
         }
     };
     match ms {
-        ..SECOND => format!("{ms} ms"),
-        SECOND..MINUTE => {
+        ..S => format!("{ms} ms"),
+        S..MIN => {
             let seconds = format!("{:.2}", ms as f64 / 1e3);
             format!("{} s", seconds.trim_end_matches('0').trim_end_matches('.'))
         }
-        MINUTE..HOUR => two(MINUTE, "min", SECOND, "s"),
-        HOUR..DAY => two(HOUR, "h", MINUTE, "min"),
-        _ => two(DAY, "d", HOUR, "h"),
+        MIN..H => two(MIN, "min", S, "s"),
+        H..D => two(H, "h", MIN, "min"),
+        _ => two(D, "d", H, "h"),
     }
 }
 
@@ -72,11 +52,11 @@ pub fn duration(ms: i64) -> String {
 pub fn ticks(span_ms: i64) -> Vec<(f64, String)> {
     let step = bucket_ms(span_ms, 6);
     let (unit_ms, unit) = match step {
-        ..SECOND if span_ms < SECOND => (1, "ms"),
-        ..MINUTE => (SECOND, "s"),
-        MINUTE..HOUR => (MINUTE, "min"),
-        HOUR..DAY => (HOUR, "h"),
-        _ => (DAY, "d"),
+        ..S if span_ms < S => (1, "ms"),
+        ..MIN => (S, "s"),
+        MIN..H => (MIN, "min"),
+        H..D => (H, "h"),
+        _ => (D, "d"),
     };
     let mark = |at: i64| {
         let text = match at {
