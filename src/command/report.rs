@@ -51,12 +51,8 @@ impl Report {
             return Ok(ExitCode::SUCCESS);
         }
         write(&self.page, &report.html)?;
-        let (page, events) = (self.page.display(), report.events);
-        let left_out = match report.left_out {
-            0 => String::new(),
-            n => format!(", {n} more are left out"),
-        };
-        print(format!("{page} shows {events} of the events of {database}{left_out}\n").as_bytes());
+        let (page, shown, events) = (self.page.display(), report.shown, report.events);
+        print(format!("{page} shows {shown} of {events} events of {database}\n").as_bytes());
         Ok(ExitCode::SUCCESS)
     }
 }

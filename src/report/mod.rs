@@ -5,6 +5,7 @@ mod crowd;
 mod page;
 mod picture;
 mod sums;
+mod text;
 mod time;
 
 use std::path::Path;
@@ -33,9 +34,9 @@ pub enum ReportError {
 
 pub struct Report {
     pub html: String,
+    /// Events that the page has, and those that were to be reported on.
+    pub shown: usize,
     pub events: i64,
-    /// Events that the page has no room for.
-    pub left_out: i64,
 }
 
 /// Reports on one event, or on those that most has happened to. `crowd` is what the clients of the
@@ -66,7 +67,7 @@ pub fn report(
     }
     Ok(Report {
         html: page.end(),
-        events: events.len() as i64,
-        left_out,
+        shown: events.len(),
+        events: in_all,
     })
 }

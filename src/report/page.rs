@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::crowd::{Crowd, Latency, percentile};
 use super::picture::{self, Label, Picture};
 use super::sums::{Course, Event, Spots, Sums};
+use super::text::{count, escaped, milliseconds, percent};
 use super::time::{duration, moment};
 use crate::model::Timestamp;
 
@@ -21,46 +22,6 @@ enum Row {
     Whole,
     Part,
     Moment,
-}
-
-pub fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
-/// `30,000`
-fn count(n: i64) -> String {
-    let digits = n.unsigned_abs().to_string();
-    let mut text = if n < 0 { "-".to_owned() } else { String::new() };
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn percent(n: i64, of: i64) -> String {
-    format!("{:.1} %", n as f64 * 100.0 / of as f64)
-}
-
-fn milliseconds(us: u32) -> String {
-    match us {
-        ..10_000 => format!("{:.2} ms", f64::from(us) / 1e3),
-        10_000..100_000 => format!("{:.1} ms", f64::from(us) / 1e3),
-        _ => duration(i64::from(us) / 1_000),
-    }
 }
 
 impl Page {
@@ -186,7 +147,7 @@ impl Page {
             is_new.then(|| (duration((n as i64 + 1) * course.spots_ms), numbers))
         });
         let heads = ["confirmed", "held", "free", "capacity"];
-        self.numbers(("until", heads), rows.collect());
+        self.numbers(heads, rows.collect());
     }
 
     fn sales(&mut self, id: i64, sums: &Sums, course: &Course) {
@@ -220,7 +181,7 @@ impl Page {
                 [*sold, so_far].map(count),
             )
         });
-        self.numbers(("until", ["sold", "so far"]), rows.collect());
+        self.numbers(["sold", "so far"], rows.collect());
     }
 
     fn sums(&mut self, sums: &Sums) {
@@ -335,7 +296,9 @@ impl Page {
                 duration(piece_ms)
             ),
             span_ms: pieces.len() as i64 * piece_ms,
-            marks: shown.map(|us| (height(us), mark(us))).collect(),
+            marks: shown
+                .map(|us| (height(us), format!("{} ms", f64::from(us) / 1e3)))
+                .collect(),
             shapes: lines("slowest", |latency| latency.slowest)
                 + &lines("held", |latency| latency.p99)
                 + &lines("confirmed", |latency| latency.half),
@@ -350,7 +313,7 @@ impl Page {
             let numbers = [half, p99, slowest].map(milliseconds);
             Some((duration((n as i64 + 1) * piece_ms), numbers))
         });
-        self.numbers(("until", ["half", "99 %", "slowest"]), rows.collect());
+        self.numbers(["half", "99 %", "slowest"], rows.collect());
     }
 
     fn facts(&mut self, facts: &[(String, String)]) {
@@ -383,18 +346,14 @@ impl Page {
     }
 
     /// The numbers of a picture, for who cannot see it or wants to know better.
-    fn numbers<const N: usize>(
-        &mut self,
-        (time, heads): (&str, [&str; N]),
-        rows: Vec<(String, [String; N])>,
-    ) {
+    fn numbers<const N: usize>(&mut self, heads: [&str; N], rows: Vec<(String, [String; N])>) {
         let heads = heads
             .map(|head| format!("<th scope=\"col\">{head}</th>"))
             .concat();
         let _ = write!(
             self.html,
             "<details><summary>The same in numbers</summary><div class=\"scroll\" tabindex=\"0\"><table>\n\
-             <thead><tr><th scope=\"col\">{time}</th>{heads}</tr></thead>\n<tbody>\n"
+             <thead><tr><th scope=\"col\">until</th>{heads}</tr></thead>\n<tbody>\n"
         );
         for (time, numbers) in rows {
             let numbers = numbers.map(|number| format!("<td>{number}</td>")).concat();
@@ -402,8 +361,4 @@ impl Page {
         }
         self.html += "</tbody>\n</table></div></details>\n";
     }
-}
-
-fn mark(us: u32) -> String {
-    format!("{} ms", f64::from(us) / 1e3)
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::page::escaped;
+use super::text::escaped;
 use super::time;
 
 /// Where the shapes begin and how wide they are, in percent of the width.
