@@ -74,6 +74,7 @@ mod suite {
     mod log;
     mod metrics;
     mod reaper;
+    mod report;
     mod schema;
     mod schema_by_hand;
     mod start_failures;

@@ -4,6 +4,7 @@ mod backup;
 mod completions;
 mod demo;
 mod key;
+mod report;
 mod serve;
 mod verify;
 
@@ -19,6 +20,7 @@ use backup::Backup;
 use completions::Completions;
 use demo::Demo;
 use key::Key;
+use report::Report;
 use verify::Verify;
 
 /// What `--help` tells beside the flags.
@@ -54,6 +56,8 @@ enum Command {
     Key(Key),
     /// Prove from the ledger that a database never oversold (reads only, also while it is in use)
     Verify(Verify),
+    /// Picture a sale on a page to look at, from its ledger (reads only, also while it is in use)
+    Report(Report),
     /// Copy the database to a new file, also while it is in use
     Backup(Backup),
     /// Print a script that completes lastseat's commands and flags in a shell
@@ -79,6 +83,7 @@ impl Cli {
             Some(Command::Demo(demo)) => demo.run(),
             Some(Command::Key(key)) => key.run(),
             Some(Command::Verify(verify)) => verify.run(),
+            Some(Command::Report(report)) => report.run(),
             Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Completions(completions)) => completions.run(),
         }

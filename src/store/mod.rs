@@ -15,3 +15,4 @@ pub use db::{Db, Durability, backup};
 pub use location::{Location, OpenError};
 pub use sqlite::BackupError;
 pub use tx::{About, Account, Remembered, Scope, Tx};
+pub(crate) use tx::{get, parsed};

@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 9] = [
     &["model", "error", "clock"],
     &["hooks", "logging", "metrics", "process", "signals"],
     &["store"],
-    &["box_office", "verify"],
+    &["box_office", "report", "verify"],
     &["message"],
     &["api", "transport"],
     &["config", "reaper", "worker"],

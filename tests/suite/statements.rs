@@ -58,6 +58,7 @@ fn each_statement_has_one_place_in_the_code() {
         "src/store/tx",
         "src/store/sqlite",
         "src/verify",
+        "src/report",
     ]
     .iter()
     .flat_map(|name| folder(name))
