@@ -29,13 +29,17 @@ soak: ## A sale under kills, hostile clients and expiries, for MINUTES=n (10), t
 bench: ## Measure, as ratios to bare tiny_http in the same run (QUICK=1: under a minute; PEERS=1: also Redis and PostgreSQL)
 	cargo bench --quiet --bench bench
 
-static: ## One static file for hosts with nothing else on them, tested in an empty chroot (by root)
+static: ## One static file for hosts with nothing else on them, tested in an empty chroot and as an image (by root)
+	@command -v buildah >/dev/null || apt-get install --yes --no-install-recommends buildah || echo "no buildah: the image is not tested"
 	RUSTFLAGS='$(STATIC_FLAGS)' cargo build --release --target $(STATIC_TARGET)
 	@ls -l $(STATIC_FILE)
 	STATIC_FILE=$(abspath $(STATIC_FILE)) cargo test --quiet -- --ignored static_file
 
-front: ## The hostile set through a real nginx and haproxy (Debian's, installed if they may be)
-	@(PATH="$$PATH:/usr/sbin"; command -v nginx && command -v haproxy) >/dev/null || apt-get install --yes --no-install-recommends nginx-light haproxy
+front: ## The files of tests/front, each with the real program it is for (Debian's, installed if they may be)
+	@for program in nginx:nginx-light haproxy varnishd:varnish promtool:prometheus systemd-analyze:systemd; do \
+		PATH="$$PATH:/usr/sbin" command -v $${program%:*} >/dev/null || \
+			apt-get install --yes --no-install-recommends $${program#*:} || exit 1; \
+	done
 	cargo test --quiet -- --ignored front
 
 contract: ## Judge /openapi.json and its answers by linters, generated clients, a browser and schemathesis (needs python3 and PyPI)

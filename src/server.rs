@@ -65,6 +65,7 @@ pub enum End {
 ///
 /// Errors, in this order: `Database` (the file is untouched), `Signals`, `Threads`.
 pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
+    process::note_start();
     logging::start(config.log_level);
     METRICS.restarts.inc_by(config.predecessors());
     let (stop_by_signal, stops) = signals::stop_requests();

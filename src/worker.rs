@@ -144,6 +144,9 @@ impl Service for Dispatcher {
                 if let Some(cause) = &problem.cause {
                     log::error!(request_id = seen.id.as_str(), code = problem.code.as_str(); "{cause}");
                 }
+                if seen.route.is_none_or(|route| route.is_limited) {
+                    METRICS.count_unavailable(problem.code.as_str());
+                }
                 problem.into_response(&seen.id, settings.base_path)
             }
         };

@@ -72,6 +72,7 @@ mod suite {
     mod demo;
     mod key_command;
     mod log;
+    mod manual;
     mod metrics;
     mod reaper;
     mod report;

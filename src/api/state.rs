@@ -123,6 +123,10 @@ impl Readiness {
         }
     }
 
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
     /// None: the last commit is too long ago, and whoever asks has to make one. At most one a second
     /// is told so, but for those who ask before there was any: they share one commit.
     pub fn known(&self, now_ns: u64) -> Option<Result<(), Error>> {

@@ -3,6 +3,7 @@
 mod backup;
 mod completions;
 mod demo;
+mod help;
 mod key;
 mod report;
 mod serve;
@@ -19,6 +20,7 @@ use crate::store::{Db, Location, OpenError};
 use backup::Backup;
 use completions::Completions;
 use demo::Demo;
+use help::Help;
 use key::Key;
 use report::Report;
 use verify::Verify;
@@ -34,9 +36,10 @@ const MANUAL: &str = include_str!("manual.txt");
     long_about = "Event registration and ticketing that sells the last seat exactly once.\n\n\
         Without a command it serves: on 127.0.0.1:8080, with the database events.db in the \
         current folder, which it creates. Stop it with Ctrl-C or SIGTERM.",
-    after_help = "lastseat --help tells more; lastseat demo shows it.",
+    after_help = "lastseat help tells more; lastseat demo shows it.",
     after_long_help = MANUAL,
-    args_conflicts_with_subcommands = true
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -62,13 +65,15 @@ enum Command {
     Backup(Backup),
     /// Print a script that completes lastseat's commands and flags in a shell
     Completions(Completions),
+    /// Read the manual, a topic at a time; or what a command takes
+    Help(Help),
 }
 
 /// Why a command did not do what it was asked, for the person who typed it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// It makes no sense.
-    #[error("{0} (see lastseat --help)")]
+    #[error("{0} (see lastseat help)")]
     Usage(String),
     #[error("{0}")]
     Failed(String),
@@ -86,6 +91,7 @@ impl Cli {
             Some(Command::Report(report)) => report.run(),
             Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Completions(completions)) => completions.run(),
+            Some(Command::Help(help)) => help.run(),
         }
     }
 }
