@@ -30,7 +30,7 @@ impl Db {
         Ok(Db {
             engine: match location {
                 Location::File(path) => Box::new(Sqlite::open(path)?),
-                Location::Postgres(_) => return Err(OpenError::NoPostgres),
+                Location::Postgres(url) => postgres(url, true)?,
             },
         })
     }
@@ -39,18 +39,21 @@ impl Db {
     pub fn open_existing(location: &Location) -> Result<Db, OpenError> {
         match location {
             Location::File(path) if !path.exists() => Err(OpenError::Missing),
-            _ => Db::open(location),
+            Location::File(_) => Db::open(location),
+            Location::Postgres(url) => Ok(Db {
+                engine: postgres(url, false)?,
+            }),
         }
     }
 
     /// Opens the database for one of a server's threads, with a cache of that size.
     pub fn open_for_server(location: &Location, cache_kib: u32) -> Result<Db, OpenError> {
-        Ok(Db {
-            engine: match location {
-                Location::File(path) => Box::new(Sqlite::open_for_server(path, cache_kib)?),
-                Location::Postgres(_) => return Err(OpenError::NoPostgres),
-            },
-        })
+        match location {
+            Location::File(path) => Ok(Db {
+                engine: Box::new(Sqlite::open_for_server(path, cache_kib)?),
+            }),
+            Location::Postgres(_) => Db::open(location),
+        }
     }
 
     /// Has COMMIT wait for the disk, or not.
@@ -175,6 +178,16 @@ impl Drop for Transaction<'_> {
             log::error!("rollback failed: {e}");
         }
     }
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(url: &str, may_create: bool) -> Result<Box<dyn Engine>, OpenError> {
+    Ok(Box::new(super::postgres::Postgres::open(url, may_create)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &str, _: bool) -> Result<Box<dyn Engine>, OpenError> {
+    Err(OpenError::NoPostgres)
 }
 
 /// Copies one snapshot of the database to the new file `to`, see [`sqlite::backup`].

@@ -180,6 +180,7 @@ impl Statement {
             match text[at] {
                 b'-' if at + 1 < text.len() && text[at + 1] == b'-' => at = find(text, at, b'\n'),
                 b'\'' => at = find(text, at + 1, b'\''),
+                b':' if at + 1 < text.len() && text[at + 1] == b':' => at += 1,
                 b':' => {
                     let end = name_end(text, at + 1);
                     let place = position(names, text, at + 1, end);

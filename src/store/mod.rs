@@ -1,11 +1,14 @@
 //! Transactions on the database: the statements, and group commit. All of it is written once, for
-//! any engine; `sqlite/` is the engine there is, and the only place that knows rusqlite.
+//! any engine; `sqlite/` is the only place that knows rusqlite, `postgres/` the only one that knows
+//! libpq, and only with the feature of that name.
 
 mod audit;
 mod commit;
 mod db;
 pub mod engine;
 mod location;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sqlite;
 mod tx;
 

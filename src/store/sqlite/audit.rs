@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row};
 
 use super::open::{self, explain};
 use crate::error::Error;
+use crate::store::audit::COUNTS;
 use crate::store::{Audit, Counts, OpenError};
 
 pub struct SqliteAudit {
@@ -43,8 +44,7 @@ impl Audit for SqliteAudit {
                 keys: count(3)?,
             })
         };
-        let sql = include_str!("../../../sql/audit_counts.sql");
-        Ok(self.conn.query_row(sql, [], counts)?)
+        Ok(self.conn.query_row(COUNTS, [], counts)?)
     }
 
     fn find(&self, sql: &str, each: &mut dyn FnMut(&str, String)) -> Result<(), Error> {
