@@ -2,6 +2,7 @@
 
 mod backup;
 mod completions;
+mod copy;
 mod demo;
 mod key;
 mod serve;
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::store::{Db, Location, OpenError};
 use backup::Backup;
 use completions::Completions;
+use copy::Copy;
 use demo::Demo;
 use key::Key;
 use verify::Verify;
@@ -56,6 +58,8 @@ enum Command {
     Verify(Verify),
     /// Copy the database to a new file, also while it is in use
     Backup(Backup),
+    /// Copy a sale from a file to PostgreSQL, or back
+    Copy(Copy),
     /// Print a script that completes lastseat's commands and flags in a shell
     Completions(Completions),
 }
@@ -80,6 +84,7 @@ impl Cli {
             Some(Command::Key(key)) => key.run(),
             Some(Command::Verify(verify)) => verify.run(),
             Some(Command::Backup(backup)) => backup.run(),
+            Some(Command::Copy(copy)) => copy.run(),
             Some(Command::Completions(completions)) => completions.run(),
         }
     }

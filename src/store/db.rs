@@ -9,7 +9,7 @@ use super::sqlite::{self, Sqlite};
 use super::{BackupError, CommitQueue, Tx};
 use crate::error::Error;
 
-/// How long a command waits for a server's transaction.
+/// How long a read may take, and how long a command waits for a server's transaction.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an acknowledged ticket survives: power loss, or only a crash of the program.
@@ -71,7 +71,7 @@ impl Db {
         if engine.is_open() {
             return f(&tx);
         }
-        let snapshot = Transaction::begin(engine, Access::Read)?;
+        let snapshot = Transaction::begin(engine, Access::Read, PATIENCE)?;
         let result = f(&tx);
         snapshot.commit()?;
         result
@@ -87,11 +87,16 @@ impl Db {
         Ok(result)
     }
 
+    /// Begins a transaction that sees one snapshot.
+    pub(super) fn begin_read(&self, patience: Duration) -> Result<Transaction<'_>, Error> {
+        Transaction::begin(&*self.engine, Access::Read, patience)
+    }
+
     /// Begins a transaction that may write, waiting so long for another program's.
     ///
     /// Errors: `StorageUnavailable` if the database is not where it was, or the wait was in vain.
     pub(super) fn begin_write(&self, patience: Duration) -> Result<Transaction<'_>, Error> {
-        Transaction::begin(&*self.engine, Access::Write { patience })
+        Transaction::begin(&*self.engine, Access::Write, patience)
     }
 
     /// Whether what a snapshot shows is there for good, so that a buyer may be refused for it.
@@ -127,10 +132,18 @@ pub(super) struct Transaction<'c> {
 }
 
 impl<'c> Transaction<'c> {
-    fn begin(engine: &'c dyn Engine, access: Access) -> Result<Transaction<'c>, Error> {
-        engine.begin(access)?;
+    fn begin(
+        engine: &'c dyn Engine,
+        access: Access,
+        patience: Duration,
+    ) -> Result<Transaction<'c>, Error> {
+        engine.begin(access, patience)?;
         let tx = Tx::on(engine);
         Ok(Transaction { engine, tx })
+    }
+
+    pub fn engine(&self) -> &'c dyn Engine {
+        self.engine
     }
 
     pub fn tx(&self) -> &Tx<'c> {

@@ -4,6 +4,7 @@
 
 mod audit;
 mod commit;
+mod copy;
 mod db;
 pub mod engine;
 mod location;
@@ -14,6 +15,7 @@ mod tx;
 
 pub use audit::{Audit, Counts, open_audit};
 pub use commit::{CommitQueue, Job};
+pub use copy::{CopyError, copy};
 pub use db::{Db, Durability, backup};
 pub use location::{Location, OpenError};
 pub use sqlite::BackupError;

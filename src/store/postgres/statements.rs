@@ -12,12 +12,10 @@ use crate::store::{CommitQueue, Durability};
 const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
 
 impl Engine for Postgres {
-    fn begin(&self, access: Access) -> Result<(), Error> {
-        let mut link = self.link.borrow_mut();
-        match access {
-            Access::Read => link.begin(false, READ_WITHIN),
-            Access::Write { patience } => link.begin(true, patience),
-        }
+    fn begin(&self, access: Access, patience: Duration) -> Result<(), Error> {
+        self.link
+            .borrow_mut()
+            .begin(access == Access::Write, patience)
     }
 
     fn commit(&self) -> Result<(), Error> {
@@ -125,6 +123,12 @@ impl Engine for Postgres {
 
     fn next_ticket_seq(&self) -> Result<Option<i64>, Error> {
         self.link.borrow_mut().next_ticket_seq().map(Some)
+    }
+
+    fn renumber(&self) -> Result<(), Error> {
+        let renumber = include_str!("../../../sql/postgres/copy_renumber.sql");
+        let mut link = self.link.borrow_mut();
+        link.run_last(renumber, Form::AsItIs, Vec::new()).map(drop)
     }
 
     fn was_committed(&self) -> Result<bool, Error> {
