@@ -84,10 +84,10 @@ pub(super) fn open_session(servers: &Servers, may_create: bool) -> Result<Sessio
     }
 }
 
-/// Whether none of our tables is there.
+/// Whether none of our tables is there. (to_regclass() would remember that there was none.)
 fn is_empty(session: &Session, deadline: Instant) -> Result<bool, OpenError> {
-    let sql = c"SELECT 1 FROM unnest(ARRAY['lastseat', 'events', 'tickets', 'ledger']) AS name \
-                WHERE to_regclass(name) IS NOT NULL";
+    let sql = c"SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
+                AND relname IN ('lastseat', 'events', 'tickets', 'ledger')";
     Ok(session.ask(sql, deadline).map_err(explain)?.len() == 0)
 }
 
