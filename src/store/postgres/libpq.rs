@@ -15,11 +15,21 @@ pub type TypeId = Oid;
 
 /// What is sent to the server. Parameters are in binary, None is null.
 pub enum Command<'c> {
-    Prepare { name: &'c CStr, sql: &'c CStr },
-    Describe { name: &'c CStr },
-    Run { name: &'c CStr, parameters: &'c [Option<Vec<u8>>] },
+    Prepare {
+        name: &'c CStr,
+        sql: &'c CStr,
+    },
+    Describe {
+        name: &'c CStr,
+    },
+    Run {
+        name: &'c CStr,
+        parameters: &'c [Option<Vec<u8>>],
+    },
     /// Parsed anew each time, without parameters.
-    Text { sql: &'c CStr },
+    Text {
+        sql: &'c CStr,
+    },
 }
 
 /// Why there is no result.
@@ -29,6 +39,15 @@ pub enum Fault {
     Lost(String),
     /// The server has refused a command, and skipped those sent together with it and after it.
     Refused { state: String, message: String },
+}
+
+impl Fault {
+    pub fn into_text(self) -> String {
+        match self {
+            Fault::Lost(why) => why,
+            Fault::Refused { message, .. } => message,
+        }
+    }
 }
 
 /// The keywords and values of a connection string, those of libpq's variables (PGUSER) not among them.
@@ -138,6 +157,28 @@ impl Connection {
         self.receive(commands.len(), deadline)
     }
 
+    /// Runs several statements, given as one text, in a transaction of their own.
+    pub fn run_script(&self, sql: &CStr, deadline: Instant) -> Result<(), Fault> {
+        let raw = self.raw.as_ptr();
+        // SAFETY: the connection is open, and the text lives as long as the call.
+        unsafe {
+            if PQexitPipelineMode(raw) != 1 || PQsendQuery(raw, sql.as_ptr()) != 1 {
+                return Err(Fault::Lost(self.trouble()));
+            }
+        }
+        let mut result = Ok(());
+        while let Some(rows) = self.next(deadline)? {
+            if rows.status() == ExecStatusType::PGRES_FATAL_ERROR {
+                result = Err(rows.refusal());
+            }
+        }
+        // SAFETY: as above.
+        match unsafe { PQenterPipelineMode(raw) } {
+            1 => result,
+            _ => Err(Fault::Lost(self.trouble())),
+        }
+    }
+
     /// Sends a command whose result nobody waits for.
     pub fn send_off(&self, command: Command, deadline: Instant) -> Result<(), Fault> {
         self.send(&[command], deadline)?;
@@ -187,9 +228,9 @@ impl Connection {
                     PQsendPrepare(raw, name.as_ptr(), sql.as_ptr(), 0, null())
                 }
                 Command::Describe { name } => PQsendDescribePrepared(raw, name.as_ptr()),
-                Command::Text { sql } => PQsendQueryParams(
-                    raw, sql.as_ptr(), 0, null(), null(), null(), null(), 0,
-                ),
+                Command::Text { sql } => {
+                    PQsendQueryParams(raw, sql.as_ptr(), 0, null(), null(), null(), null(), 0)
+                }
                 Command::Run { name, parameters } => {
                     let pointer = |p: &Option<Vec<u8>>| match p {
                         None => null(),
@@ -251,7 +292,8 @@ impl Connection {
         // SAFETY: the connection is open; a result belongs to whoever got it.
         unsafe {
             while PQisBusy(raw) == 1 {
-                self.wait(PollFlags::POLLIN, deadline).map_err(Fault::Lost)?;
+                self.wait(PollFlags::POLLIN, deadline)
+                    .map_err(Fault::Lost)?;
                 if PQconsumeInput(raw) != 1 {
                     return Err(Fault::Lost(self.trouble()));
                 }
@@ -296,6 +338,9 @@ impl Connection {
 
 /// The result of a command.
 pub struct Rows(NonNull<PGresult>);
+
+// SAFETY: libpq lets any thread use a result, one at a time; Rows is not Sync.
+unsafe impl Send for Rows {}
 
 impl Drop for Rows {
     fn drop(&mut self) {
@@ -383,9 +428,15 @@ impl Rows {
 unsafe extern "C" fn receive_notice(warning: *mut c_void, notice: *const PGresult) {
     // SAFETY: the argument is the connection's own, and libpq's notice lives as long as the call.
     unsafe {
-        let severity = text(PQresultErrorField(notice, c_int::from(PG_DIAG_SEVERITY_NONLOCALIZED)));
+        let severity = text(PQresultErrorField(
+            notice,
+            c_int::from(PG_DIAG_SEVERITY_NONLOCALIZED),
+        ));
         if severity == "WARNING" {
-            let message = text(PQresultErrorField(notice, c_int::from(PG_DIAG_MESSAGE_PRIMARY)));
+            let message = text(PQresultErrorField(
+                notice,
+                c_int::from(PG_DIAG_MESSAGE_PRIMARY),
+            ));
             (*warning.cast::<RefCell<Option<String>>>()).replace(Some(message));
         }
     }
@@ -396,6 +447,8 @@ unsafe fn text(text: *const c_char) -> String {
     match text.is_null() {
         true => String::new(),
         // SAFETY: see above.
-        false => unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned(),
+        false => unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned(),
     }
 }
