@@ -47,7 +47,10 @@ fn steps(page: &str) -> Vec<Step> {
 /// How many commands there were. Errors: what was printed is not what the page shows.
 fn follow(page: &str) -> Result<usize, String> {
     let mut shell = Shell::start();
-    let page = page.replace(":8080", &format!(":{}", shell.port()));
+    let address = shell.address().to_string();
+    let page = page
+        .replace("localhost:8080", &address)
+        .replace("127.0.0.1:8080", &address);
     let steps = steps(&page);
     if !steps.iter().any(|step| step.command.ends_with('&')) {
         shell.serve();

@@ -1,7 +1,8 @@
 //! A shell to type commands into, in a folder of its own with the real `lastseat`.
 
+use crate::support::fresh_source;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -16,15 +17,16 @@ const COMMAND_TAKES: Duration = Duration::from_secs(60);
 pub struct Shell {
     bash: Child,
     printed: Receiver<String>,
-    port: u16,
+    address: SocketAddr,
     _folder: TempDir,
 }
 
 impl Shell {
     pub fn start() -> Shell {
         let folder = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
+        // Of this shell alone, so that no other test takes its port meanwhile.
+        let free = TcpListener::bind((fresh_source(), 0)).unwrap();
+        let address = free.local_addr().unwrap();
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_lastseat"));
         let path = std::env::var("PATH").unwrap_or_default();
         std::fs::write(folder.path().join(".curlrc"), "silent\nshow-error\n").unwrap();
@@ -34,7 +36,7 @@ impl Shell {
             .env("CURL_HOME", folder.path())
             .env("LC_ALL", "C.UTF-8")
             .env("LASTSEAT_LOG_LEVEL", "off")
-            .env("LASTSEAT_LISTEN", format!("127.0.0.1:{port}"))
+            .env("LASTSEAT_LISTEN", address.to_string())
             .env(
                 "PATH",
                 format!("{}:{path}", program.parent().unwrap().display()),
@@ -56,16 +58,16 @@ impl Shell {
         let mut shell = Shell {
             bash,
             printed,
-            port,
+            address,
             _folder: folder,
         };
         shell.type_in("exec 2>&1");
         shell
     }
 
-    /// Where 8080 is in the page.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// What a page calls localhost:8080.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A server that nothing is said of.
