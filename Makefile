@@ -35,7 +35,7 @@ static: ## One static file for hosts with nothing else on them, tested in an emp
 	@ls -l $(STATIC_FILE)
 	STATIC_FILE=$(abspath $(STATIC_FILE)) cargo test --quiet -- --ignored static_file
 
-front: ## The files of tests/front, each with the real program it is for (Debian's, installed if they may be)
+front: static ## The files of tests/front, the image too, each with the real program it is for (by root)
 	@for program in nginx:nginx-light haproxy varnishd:varnish promtool:prometheus systemd-analyze:systemd; do \
 		PATH="$$PATH:/usr/sbin" command -v $${program%:*} >/dev/null || \
 			apt-get install --yes --no-install-recommends $${program#*:} || exit 1; \
