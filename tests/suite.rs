@@ -70,6 +70,8 @@ mod suite {
     mod key_command;
     mod log;
     mod metrics;
+    #[cfg(feature = "postgres")]
+    mod postgres;
     mod reaper;
     mod schema;
     mod schema_by_hand;
