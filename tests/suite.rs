@@ -74,6 +74,8 @@ mod suite {
     mod log;
     mod manual;
     mod metrics;
+    #[cfg(feature = "postgres")]
+    mod postgres;
     mod reaper;
     mod report;
     mod schema;
