@@ -173,7 +173,7 @@ impl CommitQueue {
     fn with_baton<T>(&self, f: impl FnOnce(&Db) -> Result<T, Error>) -> Result<T, Error> {
         let writer = self.baton_receiver.recv();
         let baton = self.hold(writer.map_err(|e| Error::Internal(e.to_string()))?);
-        let result = f(baton.writer());
+        let result = guarded(|| f(baton.writer()));
         drop(baton);
         // Whoever came meanwhile has gone away again.
         self.lead();
@@ -217,7 +217,12 @@ impl CommitQueue {
 
     fn finish(&self, waiting: Waiting, outcome: Result<(), Error>) {
         if outcome != Err(Error::Unfinished) {
-            return waiting.job.finish(outcome);
+            // A panic must not cost the other jobs of the batch their outcome.
+            let _ = guarded(|| {
+                waiting.job.finish(outcome);
+                Ok(())
+            });
+            return;
         }
         if let Err(job) = self.submit(waiting.job) {
             job.finish(Err(Error::Overloaded));
@@ -245,7 +250,7 @@ impl CommitQueue {
         let (tx, now) = (transaction.tx(), self.clock.now());
         let mut outcomes = Vec::with_capacity(batch.len());
         for waiting in batch.iter_mut() {
-            match run_guarded(&mut waiting.job, &tx, now) {
+            match guarded(|| waiting.job.run(&tx, now)) {
                 Err(e) if e != Error::Unfinished => break,
                 outcome => outcomes.push(outcome),
             }
@@ -275,7 +280,7 @@ impl CommitQueue {
             let mut outcome = Ok(());
             transaction
                 .savepoint(|| {
-                    outcome = run_guarded(&mut waiting.job, &tx, now);
+                    outcome = guarded(|| waiting.job.run(&tx, now));
                     match &outcome {
                         Err(e) if *e != Error::Unfinished => Err(e.clone()),
                         _ => Ok(()),
@@ -365,7 +370,7 @@ fn count(outcomes: &[Result<(), Error>]) {
     }
 }
 
-fn run_guarded(job: &mut Box<dyn Job>, tx: &Tx, now: Timestamp) -> Result<(), Error> {
-    catch_unwind(AssertUnwindSafe(|| job.run(tx, now)))
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::Internal("a job panicked".into())))
 }
