@@ -1,6 +1,7 @@
 //! lastseat sells the last seat exactly once.
 //!
-//! One binary, one SQLite file, a fixed pool of OS threads. Imports point down only:
+//! One binary, one SQLite file (or, with the feature `postgres`, a PostgreSQL database that several
+//! servers share), a fixed pool of OS threads. Imports point down only:
 //!
 //! ```text
 //! main        command line -> run; exit codes
@@ -16,7 +17,8 @@
 //! verify      proves from the ledger that a file never oversold
 //! report      pictures a sale from its ledger
 //! box_office  what the product does: look, decide, act, in one transaction
-//! store       the statements, group commit; store/sqlite is the only place that knows rusqlite
+//! store       the statements, group commit, over an engine; store/sqlite is the only place that
+//!             knows rusqlite, store/postgres the only one that knows libpq
 //! model error clock hooks logging metrics process signals     the ground floor
 //! ```
 //!

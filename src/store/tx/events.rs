@@ -151,8 +151,8 @@ impl Tx<'_> {
 
     /// Returns the spots of so many ledger rows.
     pub fn event_return_spots(&self, id: i64, changes: i64, spots: i64) -> Result<(), Error> {
-        self.execute(call!("event_return_spots", id: id, changes: changes, spots: spots))?;
-        Ok(())
+        self.settle_events()?;
+        self.engine_later(call!("event_return_spots", id: id, changes: changes, spots: spots))
     }
 
     /// Writes an event as it will be, with `spots` more than it has.
