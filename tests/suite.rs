@@ -56,8 +56,10 @@ mod suite {
     mod mounted;
     mod openapi;
     mod ordinary_clients;
+    mod parties;
     mod precedence;
     mod problems;
+    mod public_sale;
     mod register;
     mod request_ids;
     mod roles;
@@ -65,6 +67,7 @@ mod suite {
     mod sold_out;
     mod ticket_cancel;
     mod tickets;
+    mod time_to_pay;
 
     // The program around it: its flags, its file, its log, its housekeeping.
     mod backup;
