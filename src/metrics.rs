@@ -42,6 +42,8 @@ pub struct Metrics {
     pub restarts: IntCounter,
     pub open_connections: IntGauge,
     pub connections_max: IntGauge,
+    pub open_streams: IntGauge,
+    pub streams_max: IntGauge,
     /// Seconds since the Unix epoch; 0 before the first run.
     pub reaper_last_run: Gauge,
 }
@@ -92,6 +94,8 @@ impl Metrics {
             )?,
             open_connections: gauge("open_connections", "Connections that are open.")?,
             connections_max: gauge("connections_max", "Beyond so many, clients wait.")?,
+            open_streams: gauge("open_streams", "Streams and long polls that are open.")?,
+            streams_max: gauge("streams_max", "Beyond so many, clients get a 503.")?,
             reaper_last_run: kept(
                 &registry,
                 Gauge::new(

@@ -28,7 +28,7 @@ pub fn cached(headers: &Headers, mut response: Response) -> Response {
 pub fn etag_of(shown: &impl Serialize) -> String {
     match Response::json(200, shown).body {
         Body::Whole(body) => etag(&body),
-        Body::InPieces(..) => String::new(),
+        Body::InPieces(..) | Body::Live(_) => String::new(),
     }
 }
 

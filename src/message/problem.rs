@@ -96,6 +96,8 @@ codes! {
         "The ticket's holder came in at checked_in_at. A ticket lets in once, and cannot be given back after that.";
     Overloaded "overloaded" 503 "Overloaded"
         "The server has as much to do as it can take on. Nothing was sold; retry after Retry-After, with the same Idempotency-Key.";
+    StreamsFull "streams_full" 503 "Too many streams"
+        "As many clients follow what happens as the server takes on at once. Retry after Retry-After, or ask now and then instead.";
     StorageUnavailable "storage_unavailable" 503 "Storage unavailable"
         "The database cannot be written now. Nothing was sold; retry with the same Idempotency-Key.";
     OutcomeUnknown "outcome_unknown" 503 "Outcome unknown"

@@ -41,7 +41,7 @@ pub use event::{
 };
 pub use input::given;
 pub use key::IdempotencyKey;
-pub use ledger::LedgerKind;
+pub use ledger::{Change, LedgerKind};
 pub use ticket::{
     CancelReason, OwnTicket, Ticket, TicketId, TicketRecord, TicketStatus, status_at,
 };

@@ -3,13 +3,14 @@
 
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Shutdown};
-use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::{SockAddr, SockRef};
 
@@ -19,6 +20,9 @@ const TCPI_BYTES_RECEIVED_AT: usize = 128;
 
 /// From <netinet/tcp.h>, `tcpi_state`: TIME_WAIT, CLOSE_WAIT, LAST_ACK, CLOSING.
 const STATES_AFTER_FIN: [u8; 4] = [6, 8, 9, 11];
+
+/// For a response that goes on and on. The system doubles it.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 pub struct Socket {
     socket: socket2::Socket,
@@ -155,6 +159,18 @@ impl Socket {
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Whether the client has finished sending, or nothing more is read from it. It does not wait.
+    pub fn has_finished(&self) -> bool {
+        let finished = PollFlags::from_bits_retain(libc::POLLRDHUP);
+        let mut fds = [PollFd::new(self.socket.as_fd(), finished)];
+        poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].any() == Some(true)
+    }
+
+    /// Has the system keep little of what a client that does not read has been sent.
+    pub fn buffer_little(&self) {
+        let _ = self.socket.set_send_buffer_size(SEND_BUFFER_BYTES);
     }
 
     /// Reads and throws away what still comes, so that the client gets to read the response before
