@@ -15,7 +15,7 @@ run: ## Build and start the server on 127.0.0.1:8080, database ./events.db (FLAG
 	cargo run --release --quiet -- $(FLAGS)
 
 test: ## Run all tests
-	cargo test --quiet
+	cargo test --quiet --features relay
 
 stress: ## 100 buyers, 5 spots, one moment (ROUNDS=n repeats it)
 	cargo bench --quiet --bench stress
@@ -44,15 +44,16 @@ front: ## The files of tests/front, each with the real program it is for (Debian
 
 contract: ## Judge /openapi.json and its answers by linters, generated clients, a browser and schemathesis (needs python3 and PyPI)
 	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium || echo "no chromium"
-	cargo build --quiet
+	cargo build --quiet --features relay
 	tests/contract/run $${CARGO_TARGET_DIR:-target}/debug/lastseat
 
 check: lint ## What must pass before a commit: format, lints, all tests
-	cargo test --quiet
+	cargo test --quiet --features relay
 
 lint: ## Format and lints only
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --all-targets --features relay -- -D warnings
 
 clean: ## Remove everything that was built
 	cargo clean

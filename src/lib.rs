@@ -14,6 +14,7 @@
 //! api         what a request means: endpoint table, authorization, rate limit, handlers
 //! message     request, response, problem; knows neither side
 //! verify      proves from the ledger that a file never oversold
+//! relay       tells another program what happens (feature relay)
 //! report      pictures a sale from its ledger
 //! box_office  what the product does: look, decide, act, in one transaction
 //! store       the statements, group commit; store/sqlite is the only place that knows rusqlite
@@ -58,6 +59,8 @@ pub mod metrics;
 pub mod model;
 pub mod process;
 pub mod reaper;
+#[cfg(feature = "relay")]
+pub mod relay;
 pub mod report;
 pub mod server;
 pub mod signals;

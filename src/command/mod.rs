@@ -5,6 +5,8 @@ mod completions;
 mod demo;
 mod help;
 mod key;
+#[cfg(feature = "relay")]
+mod relay;
 mod report;
 mod serve;
 mod verify;
@@ -22,6 +24,8 @@ use completions::Completions;
 use demo::Demo;
 use help::Help;
 use key::Key;
+#[cfg(feature = "relay")]
+use relay::Relay;
 use report::Report;
 use verify::Verify;
 
@@ -61,6 +65,9 @@ enum Command {
     Verify(Verify),
     /// Picture a sale on a page to look at, from its ledger (reads only, also while it is in use)
     Report(Report),
+    /// Tell another program what happens, by webhooks
+    #[cfg(feature = "relay")]
+    Relay(Relay),
     /// Copy the database to a new file, also while it is in use
     Backup(Backup),
     /// Print a script that completes lastseat's commands and flags in a shell
@@ -89,6 +96,8 @@ impl Cli {
             Some(Command::Key(key)) => key.run(),
             Some(Command::Verify(verify)) => verify.run(),
             Some(Command::Report(report)) => report.run(),
+            #[cfg(feature = "relay")]
+            Some(Command::Relay(relay)) => relay.run(),
             Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Completions(completions)) => completions.run(),
             Some(Command::Help(help)) => help.run(),

@@ -3,14 +3,13 @@
 
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Shutdown};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::{SockAddr, SockRef};
 
@@ -163,9 +162,13 @@ impl Socket {
 
     /// Whether the client has finished sending, or nothing more is read from it. It does not wait.
     pub fn has_finished(&self) -> bool {
-        let finished = PollFlags::from_bits_retain(libc::POLLRDHUP);
-        let mut fds = [PollFd::new(self.socket.as_fd(), finished)];
-        poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].any() == Some(true)
+        let mut fd = libc::pollfd {
+            fd: self.socket.as_raw_fd(),
+            events: libc::POLLRDHUP,
+            revents: 0,
+        };
+        // SAFETY: the kernel writes into the one struct that it is given.
+        unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
     }
 
     /// Has the system keep little of what a client that does not read has been sent.

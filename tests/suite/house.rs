@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 9] = [
     &["model", "error", "clock"],
     &["hooks", "logging", "metrics", "process", "signals"],
     &["store"],
-    &["box_office", "report", "verify"],
+    &["box_office", "relay", "report", "verify"],
     &["message"],
     &["api", "transport"],
     &["config", "reaper", "worker"],
@@ -111,6 +111,7 @@ fn each_library_is_known_in_one_room() {
         ("tiny_http", "transport"),
         ("rusqlite", "store"),
         ("prometheus", "metrics"),
+        ("ureq", "relay"),
     ] {
         let uses = [format!("use {library}"), format!("{library}::")];
         let users = rooms()
