@@ -1,7 +1,7 @@
 # Everything a person or a machine does with this repository. Needs Rust and a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stress crash soak bench static front contract check lint clean
+.PHONY: help run test stress crash soak bench static front contract cluster check lint clean
 
 STATIC_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
 # The second: a static file finds getrandom(2) in no library, and there may be no /dev/urandom.
@@ -35,7 +35,7 @@ static: ## One static file for hosts with nothing else on them, tested in an emp
 	@ls -l $(STATIC_FILE)
 	STATIC_FILE=$(abspath $(STATIC_FILE)) cargo test --quiet -- --ignored static_file
 
-front: ## The files of tests/front, each with the real program it is for (Debian's, installed if they may be)
+front: static ## The files of tests/front, the image too, each with the real program it is for (by root)
 	@for program in nginx:nginx-light haproxy varnishd:varnish promtool:prometheus systemd-analyze:systemd; do \
 		PATH="$$PATH:/usr/sbin" command -v $${program%:*} >/dev/null || \
 			apt-get install --yes --no-install-recommends $${program#*:} || exit 1; \
@@ -46,6 +46,19 @@ contract: ## Judge /openapi.json and its answers by linters, generated clients, 
 	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium || echo "no chromium"
 	cargo build --quiet --features relay
 	tests/contract/run $${CARGO_TARGET_DIR:-target}/debug/lastseat
+
+# What the suite proves on PostgreSQL as well: all that does not look at a file.
+CLUSTER_TESTS = attendees:: check_in:: event_cancel:: event_change:: event_list:: events:: expiry_race:: idempotency:: \
+	key_reach:: keys:: linearizability:: model:: openapi:: postgres:: precedence:: problems:: processes:: reaper:: \
+	register:: roles:: routes:: sold_out:: stampede:: ticket_cancel:: tickets::
+# They look into a file, or fill one.
+CLUSTER_SKIP = --skip the_first_answer_comes_again_byte_for_byte --skip without_a_limit_a_page_has_fifty \
+	--skip twenty_thousand_tickets_end_in_one_transaction
+
+cluster: ## The suite on PostgreSQL, then machines killed during a sale on three nodes (by root; installs what it needs)
+	@(command -v etcd && command -v haproxy && pg_config --version && ls /usr/lib/postgresql/15/bin/initdb) >/dev/null 2>&1 \
+		|| apt-get install --yes --no-install-recommends postgresql-15 etcd-server libpq-dev haproxy
+	tests/cluster/run --include-ignored $(CLUSTER_TESTS) $(CLUSTER_SKIP)
 
 check: lint ## What must pass before a commit: format, lints, all tests
 	cargo test --quiet --features relay

@@ -68,5 +68,4 @@ SELECT missing, transition, ticket_state, ticket_times FROM found
 WHERE missing IS NOT NULL OR transition IS NOT NULL OR ticket_state IS NOT NULL OR ticket_times IS NOT NULL
 UNION ALL
 SELECT 'ticket ' || seq || ' is not in the ledger', NULL, NULL, NULL
-FROM tickets
-WHERE seq NOT IN (SELECT ticket_seq FROM ledger WHERE ticket_seq IS NOT NULL);
+FROM (SELECT seq FROM tickets EXCEPT SELECT ticket_seq FROM ledger) AS untold;

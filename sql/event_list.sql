@@ -5,6 +5,6 @@ SELECT id, name, total_spots,
                           WHERE event_id = events.id AND status = 'reserved' AND expires_at <= :now),
        status, starts_at, sales_open_at, sales_close_at, hold_ms, created_at
 FROM events
-WHERE id > :after AND (:owner_key_id IS NULL OR owner_key_id = :owner_key_id)
+WHERE id > :after AND (owner_key_id = :owner_key_id OR :owner_key_id IS NULL)
 ORDER BY id
 LIMIT :limit;

@@ -5,7 +5,7 @@ SELECT t.seq, t.ticket_id, t.event_id, t.email, t.status, t.created_at, t.expire
 FROM ledger AS l
 JOIN tickets AS t ON t.seq = l.ticket_seq
 WHERE l.event_id = :event_id AND l.n > :after AND l.kind = 'reserved'
-  AND (:status IS NULL
-       OR :status = CASE WHEN t.status = 'reserved' AND t.expires_at <= :now THEN 'cancelled' ELSE t.status END)
+  AND (:status = CASE WHEN t.status = 'reserved' AND t.expires_at <= :now THEN 'cancelled' ELSE t.status END
+       OR :status IS NULL)
 ORDER BY l.n
 LIMIT :limit;

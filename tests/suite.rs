@@ -77,6 +77,8 @@ mod suite {
     mod log;
     mod manual;
     mod metrics;
+    #[cfg(feature = "postgres")]
+    mod postgres;
     mod reaper;
     #[cfg(feature = "relay")]
     mod relay;

@@ -11,10 +11,7 @@ use crate::message::{Body, Headers, Response};
 ///
 /// 304 without a body if `If-None-Match` names it.
 pub fn cached(headers: &Headers, mut response: Response) -> Response {
-    let Body::Whole(body) = &response.body else {
-        return response;
-    };
-    let etag = etag(body);
+    let etag = etag(&response);
     if names(headers.all("If-None-Match"), &etag, true) {
         response = Response::not_modified();
     }
@@ -26,10 +23,7 @@ pub fn cached(headers: &Headers, mut response: Response) -> Response {
 
 /// The validator of what `GET` would show of this.
 pub fn etag_of(shown: &impl Serialize) -> String {
-    match Response::json(200, shown).body {
-        Body::Whole(body) => etag(&body),
-        Body::InPieces(..) | Body::Live(_) => String::new(),
-    }
+    etag(&Response::json(200, shown))
 }
 
 /// Whether a change was asked for of the very thing that there is: `If-Match` names it, or there is
@@ -38,10 +32,14 @@ pub fn is_expected(if_match: &[String], shown: &impl Serialize) -> bool {
     if_match.is_empty() || names(if_match.iter().map(String::as_str), &etag_of(shown), false)
 }
 
-/// Equal for equal bodies; the same in every process of one version of the program.
-fn etag(body: &[u8]) -> String {
+/// Equal for equal responses (of a list, the link to the next page is a part), in every process of one
+/// version of the program.
+fn etag(response: &Response) -> String {
     let mut hasher = DefaultHasher::new();
-    hasher.write(body);
+    hasher.write(response.headers.as_bytes());
+    if let Body::Whole(body) = &response.body {
+        hasher.write(body);
+    }
     format!("\"{:016x}\"", hasher.finish())
 }
 

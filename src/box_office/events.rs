@@ -12,7 +12,7 @@ use crate::store::{Account, Tx};
 
 /// A change that needs more spots than are free, because holds have expired and are not swept yet,
 /// releases at most so many in a transaction.
-const RELEASED_PER_TRANSACTION_MAX: i64 = 5_000;
+const RELEASED_PER_TRANSACTION_MAX: i64 = 2_000;
 
 /// Puts an event on sale. `hold_ms_default` holds where the organizer asks for nothing else.
 ///

@@ -2,6 +2,7 @@
 
 mod backup;
 mod completions;
+mod copy;
 mod demo;
 mod help;
 mod key;
@@ -21,6 +22,7 @@ use crate::error::Error;
 use crate::store::{Db, Location, OpenError};
 use backup::Backup;
 use completions::Completions;
+use copy::Copy;
 use demo::Demo;
 use help::Help;
 use key::Key;
@@ -70,6 +72,8 @@ enum Command {
     Relay(Relay),
     /// Copy the database to a new file, also while it is in use
     Backup(Backup),
+    /// Copy a sale from a file to PostgreSQL, or back
+    Copy(Copy),
     /// Print a script that completes lastseat's commands and flags in a shell
     Completions(Completions),
     /// Read the manual, a topic at a time; or what a command takes
@@ -99,6 +103,7 @@ impl Cli {
             #[cfg(feature = "relay")]
             Some(Command::Relay(relay)) => relay.run(),
             Some(Command::Backup(backup)) => backup.run(),
+            Some(Command::Copy(copy)) => copy.run(),
             Some(Command::Completions(completions)) => completions.run(),
             Some(Command::Help(help)) => help.run(),
         }

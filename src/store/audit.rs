@@ -5,6 +5,8 @@ use super::location::{Location, OpenError};
 use super::sqlite;
 use crate::error::Error;
 
+pub(super) const COUNTS: &str = include_str!("../../sql/audit_counts.sql");
+
 /// How many rows there are.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -44,6 +46,16 @@ pub trait Audit {
 pub fn open_audit(location: &Location) -> Result<Box<dyn Audit>, OpenError> {
     match location {
         Location::File(path) => Ok(Box::new(sqlite::SqliteAudit::open(path)?)),
-        Location::Postgres(_) => Err(OpenError::NoPostgres),
+        Location::Postgres(url) => postgres(url),
     }
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(url: &str) -> Result<Box<dyn Audit>, OpenError> {
+    Ok(Box::new(super::postgres::PostgresAudit::open(url)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &str) -> Result<Box<dyn Audit>, OpenError> {
+    Err(OpenError::NoPostgres)
 }

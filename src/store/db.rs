@@ -9,7 +9,7 @@ use super::sqlite::{self, Sqlite};
 use super::{BackupError, CommitQueue, Tx};
 use crate::error::Error;
 
-/// How long a command waits for a server's transaction.
+/// How long a read may take, and how long a command waits for a server's transaction.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an acknowledged ticket survives: power loss, or only a crash of the program.
@@ -30,7 +30,7 @@ impl Db {
         Ok(Db {
             engine: match location {
                 Location::File(path) => Box::new(Sqlite::open(path)?),
-                Location::Postgres(_) => return Err(OpenError::NoPostgres),
+                Location::Postgres(url) => postgres(url, true)?,
             },
         })
     }
@@ -39,18 +39,21 @@ impl Db {
     pub fn open_existing(location: &Location) -> Result<Db, OpenError> {
         match location {
             Location::File(path) if !path.exists() => Err(OpenError::Missing),
-            _ => Db::open(location),
+            Location::File(_) => Db::open(location),
+            Location::Postgres(url) => Ok(Db {
+                engine: postgres(url, false)?,
+            }),
         }
     }
 
     /// Opens the database for one of a server's threads, with a cache of that size.
     pub fn open_for_server(location: &Location, cache_kib: u32) -> Result<Db, OpenError> {
-        Ok(Db {
-            engine: match location {
-                Location::File(path) => Box::new(Sqlite::open_for_server(path, cache_kib)?),
-                Location::Postgres(_) => return Err(OpenError::NoPostgres),
-            },
-        })
+        match location {
+            Location::File(path) => Ok(Db {
+                engine: Box::new(Sqlite::open_for_server(path, cache_kib)?),
+            }),
+            Location::Postgres(_) => Db::open(location),
+        }
     }
 
     /// Has COMMIT wait for the disk, or not.
@@ -68,7 +71,7 @@ impl Db {
         if engine.is_open() {
             return f(&tx);
         }
-        let snapshot = Transaction::begin(engine, Access::Read)?;
+        let snapshot = Transaction::begin(engine, Access::Read, PATIENCE)?;
         let result = f(&tx);
         snapshot.commit()?;
         result
@@ -84,11 +87,16 @@ impl Db {
         Ok(result)
     }
 
+    /// Begins a transaction that sees one snapshot.
+    pub(super) fn begin_read(&self, patience: Duration) -> Result<Transaction<'_>, Error> {
+        Transaction::begin(&*self.engine, Access::Read, patience)
+    }
+
     /// Begins a transaction that may write, waiting so long for another program's.
     ///
     /// Errors: `StorageUnavailable` if the database is not where it was, or the wait was in vain.
     pub(super) fn begin_write(&self, patience: Duration) -> Result<Transaction<'_>, Error> {
-        Transaction::begin(&*self.engine, Access::Write { patience })
+        Transaction::begin(&*self.engine, Access::Write, patience)
     }
 
     /// Whether what a snapshot shows is there for good, so that a buyer may be refused for it.
@@ -124,10 +132,18 @@ pub(super) struct Transaction<'c> {
 }
 
 impl<'c> Transaction<'c> {
-    fn begin(engine: &'c dyn Engine, access: Access) -> Result<Transaction<'c>, Error> {
-        engine.begin(access)?;
+    fn begin(
+        engine: &'c dyn Engine,
+        access: Access,
+        patience: Duration,
+    ) -> Result<Transaction<'c>, Error> {
+        engine.begin(access, patience)?;
         let tx = Tx::on(engine);
         Ok(Transaction { engine, tx })
+    }
+
+    pub fn engine(&self) -> &'c dyn Engine {
+        self.engine
     }
 
     pub fn tx(&self) -> &Tx<'c> {
@@ -175,6 +191,16 @@ impl Drop for Transaction<'_> {
             log::error!("rollback failed: {e}");
         }
     }
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(url: &str, may_create: bool) -> Result<Box<dyn Engine>, OpenError> {
+    Ok(Box::new(super::postgres::Postgres::open(url, may_create)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &str, _: bool) -> Result<Box<dyn Engine>, OpenError> {
+    Err(OpenError::NoPostgres)
 }
 
 /// Copies one snapshot of the database to the new file `to`, see [`sqlite::backup`].

@@ -18,14 +18,42 @@ pub enum Value<'v> {
     Bytes(&'v [u8]),
 }
 
+/// The same, of one's own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Owned {
+    Null,
+    Integer(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Owned {
+    pub fn as_value(&self) -> Value<'_> {
+        match self {
+            Owned::Null => Value::Null,
+            Owned::Integer(number) => Value::Integer(*number),
+            Owned::Text(text) => Value::Text(text),
+            Owned::Bytes(bytes) => Value::Bytes(bytes),
+        }
+    }
+}
+
+impl From<Value<'_>> for Owned {
+    fn from(value: Value) -> Owned {
+        match value {
+            Value::Null => Owned::Null,
+            Value::Integer(number) => Owned::Integer(number),
+            Value::Text(text) => Owned::Text(text.to_owned()),
+            Value::Bytes(bytes) => Owned::Bytes(bytes.to_owned()),
+        }
+    }
+}
+
 /// What a transaction is begun for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Access {
     Read,
-    /// `patience`: how long it waits for another program's.
-    Write {
-        patience: Duration,
-    },
+    Write,
 }
 
 /// The steps of a savepoint. There is one at a time.
@@ -64,7 +92,9 @@ pub struct Moment {
 /// A connection to a database. Each returns `StorageUnavailable` for what the world did to the
 /// database, and `Internal` for what must be a bug.
 pub trait Engine: Send {
-    fn begin(&self, access: Access) -> Result<(), Error>;
+    /// `patience`: how long it waits for another program's transaction, or for a far server to answer
+    /// all that is asked until its end.
+    fn begin(&self, access: Access, patience: Duration) -> Result<(), Error>;
 
     /// Ends the transaction; what it wrote is on disk then, if its durability is `Full`.
     ///
@@ -126,6 +156,11 @@ pub trait Engine: Send {
         Ok(None)
     }
 
+    /// After rows were written with numbers that another table gave them.
+    fn renumber(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Whether the transaction before this one, whose COMMIT failed with `OutcomeUnknown`, was
     /// committed after all. Nobody else can change that once this has been told.
     fn was_committed(&self) -> Result<bool, Error> {
@@ -180,6 +215,7 @@ impl Statement {
             match text[at] {
                 b'-' if at + 1 < text.len() && text[at + 1] == b'-' => at = find(text, at, b'\n'),
                 b'\'' => at = find(text, at + 1, b'\''),
+                b':' if at + 1 < text.len() && text[at + 1] == b':' => at += 1,
                 b':' => {
                     let end = name_end(text, at + 1);
                     let place = position(names, text, at + 1, end);

@@ -64,6 +64,17 @@ fn a_sale_makes_what_was_kept_old() {
 }
 
 #[test]
+fn a_page_that_has_got_a_next_one_is_another() {
+    let server = unlimited();
+    server.create_event("Walk", 5);
+    let alone = server.get("/events?limit=1");
+    server.create_event("Run", 5);
+    let first = get_if_none_match(&server, "/events?limit=1", &etag(&alone)).expect_status(200);
+    assert_eq!(first.body, alone.body);
+    assert!(first.header("Link").is_some());
+}
+
+#[test]
 fn nobody_keeps_a_ticket_a_list_of_them_a_change_or_a_problem() {
     let server = unlimited();
     let event = server.create_event("Walk", 5);

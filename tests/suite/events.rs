@@ -320,9 +320,7 @@ fn an_expired_hold_is_free_from_its_last_millisecond_on_without_any_sweep() {
 fn a_cancelled_event_says_so() {
     let server = unlimited();
     let event = server.create_event("Harbour walk", 3);
-    let db = server.db();
-    db.execute("UPDATE events SET status = 'cancelled'", [])
-        .unwrap();
+    server.change_by_hand("UPDATE events SET status = 'cancelled'");
     let shown = server.event(event);
     assert_eq!(shown["status"], "cancelled");
     assert_eq!(members(&shown).len(), 10);

@@ -1,5 +1,5 @@
 //! The house of `src/lib.rs`: imports point down only, tiny_http is known in `transport/` alone and
-//! rusqlite in `store/sqlite/` alone.
+//! each engine's library in its folder of `store/` alone.
 
 use std::path::{Path, PathBuf};
 
@@ -28,15 +28,18 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn rusqlite_is_known_in_the_folder_of_its_engine() {
+fn a_database_s_library_is_known_in_the_folder_of_its_engine() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for path in sources(&src) {
-        let text = std::fs::read_to_string(&path).expect("a source file");
-        let uses = text.contains("use rusqlite") || text.contains("rusqlite::");
-        assert!(
-            !uses || path.starts_with(src.join("store/sqlite")),
-            "{path:?}"
-        );
+    for (library, home) in [
+        ("rusqlite", "store/sqlite"),
+        ("pq_sys", "store/postgres/libpq"),
+    ] {
+        for path in sources(&src) {
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            let uses = [format!("use {library}"), format!("{library}::")];
+            let uses = uses.iter().any(|used| text.contains(used));
+            assert!(!uses || path.starts_with(src.join(home)), "{path:?}");
+        }
     }
 }
 
@@ -110,6 +113,7 @@ fn each_library_is_known_in_one_room() {
     for (library, home) in [
         ("tiny_http", "transport"),
         ("rusqlite", "store"),
+        ("pq_sys", "store"),
         ("prometheus", "metrics"),
         ("ureq", "relay"),
     ] {

@@ -46,25 +46,32 @@ fn steps(page: &str) -> Vec<Step> {
 
 /// How many commands there were. Errors: what was printed is not what the page shows.
 fn follow(page: &str) -> Result<usize, String> {
-    let mut shell = Shell::start();
-    let page = page.replace(":8080", &format!(":{}", shell.port()));
-    let steps = steps(&page);
+    let (mut shell, mut pattern) = (Shell::start(), Pattern::default());
+    let steps = steps(page);
+    let mut address = None;
     if !steps.iter().any(|step| step.command.ends_with('&')) {
-        shell.serve();
+        address = address_in(&shell.serve());
     }
-    let mut pattern = Pattern::default();
-    for Step {
-        line,
-        command,
-        output,
-    } in &steps
-    {
-        let typed = pattern.with_known_ids(command);
+    for step in &steps {
+        // The page's server is on a port of its own.
+        let known = |text: &str, address: &Option<String>| match address {
+            Some(real) => text
+                .replace("localhost:8080", real)
+                .replace("127.0.0.1:8080", real),
+            None => text.to_owned(),
+        };
+        let typed = known(&pattern.with_known_ids(&step.command), &address);
         let mut printed = shell.type_in(&typed);
         let patient_until = Instant::now() + PATIENCE;
-        // What goes on in the background has its line out sooner or later.
-        while !pattern.matches(output, &printed) {
-            if !command.ends_with('&') || Instant::now() > patient_until {
+        loop {
+            address = address.or_else(|| address_in(&printed));
+            let output = known(&step.output, &address);
+            if pattern.matches(&output, &printed) {
+                break;
+            }
+            // What goes on in the background has its line out sooner or later.
+            if !typed.ends_with('&') || Instant::now() > patient_until {
+                let line = step.line;
                 return Err(format!(
                     "line {line}: $ {typed}\nprints\n{printed}\nand not\n{output}"
                 ));
@@ -73,6 +80,12 @@ fn follow(page: &str) -> Result<usize, String> {
         }
     }
     Ok(steps.len())
+}
+
+/// Where a server says that it listens.
+fn address_in(printed: &str) -> Option<String> {
+    let (_, after) = printed.split_once("listening on http://")?;
+    Some(after.split_whitespace().next()?.to_owned())
 }
 
 fn pages() -> Vec<PathBuf> {

@@ -158,13 +158,12 @@ fn a_cancelled_ticket_cannot_be_confirmed() {
         if confirm_first {
             confirm(&server, &ticket, Some("{}")).expect_status(200);
         }
-        let sql = "UPDATE tickets SET status = 'cancelled', cancelled_at = ?1, cancel_reason = ?2
-                   WHERE ticket_id = unhex(?3, '-')";
         let cancelled_at = clock.now_ms() + 7;
-        server
-            .db()
-            .execute(sql, (cancelled_at, reason, &ticket))
-            .unwrap();
+        server.change_by_hand(&format!(
+            "UPDATE tickets SET status = 'cancelled', cancelled_at = {cancelled_at},
+             cancel_reason = '{reason}' WHERE ticket_id = {}",
+            server.literal(&ticket)
+        ));
         clock.advance(1_000_000);
         assert_problem(
             &confirm(&server, &ticket, Some("{}")),

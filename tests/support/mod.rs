@@ -12,6 +12,7 @@ pub mod fill;
 pub mod hostile;
 mod invariants;
 pub mod model;
+pub mod postgres;
 mod processes;
 pub mod random;
 pub mod sale;

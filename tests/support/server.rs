@@ -1,6 +1,7 @@
 //! The real server, as a child process in a temporary folder.
 
 use super::client::{Client, Response, fresh_source};
+use super::postgres;
 use super::processes::{child_of, is_alive, kill9, signal, wait_for_exit};
 use super::{PATIENCE, wait_until};
 use rusqlite::Connection;
@@ -118,6 +119,7 @@ impl ServerBuilder {
                 log_path,
                 lines: Mutex::new(lines),
                 has_keeper: self.has_keeper,
+                owns_db: self.db.is_none(),
                 _folder: folder,
             }),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(StartFailure {
@@ -150,9 +152,8 @@ impl ServerBuilder {
         if !self.is_bare {
             let default_db = folder.path().join("events.db");
             command.args(["--listen", &self.listen]);
-            command
-                .arg("--db")
-                .arg(self.db.as_ref().unwrap_or(&default_db));
+            let db = self.db.as_ref().unwrap_or(&default_db);
+            command.arg("--db").arg(postgres::stand_in(db));
         }
         command
             .args(&self.args)
@@ -188,6 +189,8 @@ pub struct Server {
     log_path: PathBuf,
     lines: Mutex<mpsc::Receiver<String>>,
     has_keeper: bool,
+    /// No other server of the test uses it.
+    owns_db: bool,
     _folder: TempDir,
 }
 
@@ -252,11 +255,34 @@ impl Server {
         self.try_server_pid().expect("a process that serves")
     }
 
-    /// The database, opened beside the server.
+    /// The database, opened beside the server; of one that is no file, a copy.
     pub fn db(&self) -> Connection {
+        if postgres::is_url(&self.db_path) {
+            return postgres::as_file(&self.db_path);
+        }
         let db = Connection::open(&self.db_path).expect("opens the database");
         db.busy_timeout(Duration::from_secs(10)).unwrap();
         db
+    }
+
+    /// Changes the database past the server; the SQL is any engine's.
+    #[track_caller]
+    pub fn change_by_hand(&self, sql: &str) {
+        if !postgres::is_url(&self.db_path) {
+            return self.db().execute_batch(sql).expect("changes the database");
+        }
+        let url = self.db_path.to_string_lossy();
+        let (base, name) = url.rsplit_once('/').expect("a database's name");
+        postgres::psql(base, name, sql).expect("changes the database");
+    }
+
+    /// A ticket's id as the database writes it.
+    pub fn literal(&self, ticket_id: &str) -> String {
+        let hex = ticket_id.replace('-', "");
+        match postgres::is_url(&self.db_path) {
+            true => format!("'\\x{hex}'"),
+            false => format!("x'{hex}'"),
+        }
     }
 
     /// Everything on standard error so far.
@@ -356,6 +382,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         if self.is_running() {
             self.kill9();
+        }
+        if self.owns_db {
+            postgres::drop_database(&self.db_path);
         }
         if std::thread::panicking() {
             let log = read_log(&self.log_path);

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row};
 use super::open::{self, explain};
 use super::statements::query;
 use crate::error::Error;
+use crate::store::audit::COUNTS;
 use crate::store::engine::{self, Statement, Value};
 use crate::store::{Audit, Counts, OpenError};
 
@@ -45,8 +46,7 @@ impl Audit for SqliteAudit {
                 keys: count(3)?,
             })
         };
-        let sql = include_str!("../../../sql/audit_counts.sql");
-        Ok(self.conn.query_row(sql, [], counts)?)
+        Ok(self.conn.query_row(COUNTS, [], counts)?)
     }
 
     fn query(

@@ -1,5 +1,7 @@
 //! The engine's interface, on a connection to SQLite.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, ffi};
@@ -10,10 +12,10 @@ use crate::store::engine::{Access, Engine, Row, Savepoint, Statement, Value};
 use crate::store::{CommitQueue, Durability};
 
 impl Engine for Sqlite {
-    fn begin(&self, access: Access) -> Result<(), Error> {
+    fn begin(&self, access: Access, patience: Duration) -> Result<(), Error> {
         let how = match access {
             Access::Read => "BEGIN",
-            Access::Write { patience } => {
+            Access::Write => {
                 self.place.check()?;
                 self.conn.busy_timeout(patience)?;
                 "BEGIN IMMEDIATE"

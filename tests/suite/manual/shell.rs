@@ -1,7 +1,6 @@
 //! A shell to type commands into, in a folder of its own with the real `lastseat`.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -16,15 +15,12 @@ const COMMAND_TAKES: Duration = Duration::from_secs(60);
 pub struct Shell {
     bash: Child,
     printed: Receiver<String>,
-    port: u16,
     _folder: TempDir,
 }
 
 impl Shell {
     pub fn start() -> Shell {
         let folder = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
         let program = std::path::Path::new(env!("CARGO_BIN_EXE_lastseat"));
         let path = std::env::var("PATH").unwrap_or_default();
         std::fs::write(folder.path().join(".curlrc"), "silent\nshow-error\n").unwrap();
@@ -34,7 +30,8 @@ impl Shell {
             .env("CURL_HOME", folder.path())
             .env("LC_ALL", "C.UTF-8")
             .env("LASTSEAT_LOG_LEVEL", "off")
-            .env("LASTSEAT_LISTEN", format!("127.0.0.1:{port}"))
+            // Any free port; the server says which.
+            .env("LASTSEAT_LISTEN", "127.0.0.1:0")
             .env(
                 "PATH",
                 format!("{}:{path}", program.parent().unwrap().display()),
@@ -56,23 +53,18 @@ impl Shell {
         let mut shell = Shell {
             bash,
             printed,
-            port,
             _folder: folder,
         };
         shell.type_in("exec 2>&1");
         shell
     }
 
-    /// Where 8080 is in the page.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// A server that nothing is said of.
-    pub fn serve(&mut self) {
+    /// A server that the page says nothing of. Returns what it says itself.
+    pub fn serve(&mut self) -> String {
         self.type_in("lastseat > listening &");
-        let up = self.type_in("until grep -qs listening listening; do sleep 0.02; done");
-        assert_eq!(up, "");
+        let ended = "{ kill -0 $! || { wait $!; echo ended with $?; break; }; }";
+        let wait = format!("until grep -s listening listening; do sleep 0.02; {ended}; done");
+        self.type_in(&wait)
     }
 
     /// What it prints, without the carriage returns of HTTP.

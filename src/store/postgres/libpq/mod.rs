@@ -1,6 +1,10 @@
 //! libpq, as much of it as is needed: one connection in pipeline mode, on which several commands
 //! take one round trip and no wait is longer than its deadline. The only unsafe code of the engine.
 
+mod rows;
+
+pub use rows::Rows;
+
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::fd::BorrowedFd;
@@ -15,11 +19,21 @@ pub type TypeId = Oid;
 
 /// What is sent to the server. Parameters are in binary, None is null.
 pub enum Command<'c> {
-    Prepare { name: &'c CStr, sql: &'c CStr },
-    Describe { name: &'c CStr },
-    Run { name: &'c CStr, parameters: &'c [Option<Vec<u8>>] },
+    Prepare {
+        name: &'c CStr,
+        sql: &'c CStr,
+    },
+    Describe {
+        name: &'c CStr,
+    },
+    Run {
+        name: &'c CStr,
+        parameters: &'c [Option<Vec<u8>>],
+    },
     /// Parsed anew each time, without parameters.
-    Text { sql: &'c CStr },
+    Text {
+        sql: &'c CStr,
+    },
 }
 
 /// Why there is no result.
@@ -29,6 +43,15 @@ pub enum Fault {
     Lost(String),
     /// The server has refused a command, and skipped those sent together with it and after it.
     Refused { state: String, message: String },
+}
+
+impl Fault {
+    pub fn into_text(self) -> String {
+        match self {
+            Fault::Lost(why) => why,
+            Fault::Refused { message, .. } => message,
+        }
+    }
 }
 
 /// The keywords and values of a connection string, those of libpq's variables (PGUSER) not among them.
@@ -123,10 +146,12 @@ impl Connection {
 
     /// Whether the server has not hung up meanwhile.
     pub fn is_alive(&self) -> bool {
-        let now = Instant::now();
-        if self.unread.get() == 0 && self.wait(PollFlags::POLLIN, now).is_ok() {
-            // SAFETY: the connection is open.
-            unsafe { PQconsumeInput(self.raw.as_ptr()) };
+        // What nobody has read yet comes before the end.
+        for _ in 0..2 {
+            if self.wait(PollFlags::POLLIN, Instant::now()).is_ok() {
+                // SAFETY: the connection is open.
+                unsafe { PQconsumeInput(self.raw.as_ptr()) };
+            }
         }
         // SAFETY: the connection is open.
         unsafe { PQstatus(self.raw.as_ptr()) == ConnStatusType::CONNECTION_OK }
@@ -136,6 +161,28 @@ impl Connection {
     pub fn exchange(&self, commands: &[Command], deadline: Instant) -> Result<Vec<Rows>, Fault> {
         self.send(commands, deadline)?;
         self.receive(commands.len(), deadline)
+    }
+
+    /// Runs several statements, given as one text, in a transaction of their own.
+    pub fn run_script(&self, sql: &CStr, deadline: Instant) -> Result<(), Fault> {
+        let raw = self.raw.as_ptr();
+        // SAFETY: the connection is open, and the text lives as long as the call.
+        unsafe {
+            if PQexitPipelineMode(raw) != 1 || PQsendQuery(raw, sql.as_ptr()) != 1 {
+                return Err(Fault::Lost(self.trouble()));
+            }
+        }
+        let mut result = Ok(());
+        while let Some(rows) = self.next(deadline)? {
+            if rows.status() == ExecStatusType::PGRES_FATAL_ERROR {
+                result = Err(rows.refusal());
+            }
+        }
+        // SAFETY: as above.
+        match unsafe { PQenterPipelineMode(raw) } {
+            1 => result,
+            _ => Err(Fault::Lost(self.trouble())),
+        }
     }
 
     /// Sends a command whose result nobody waits for.
@@ -187,9 +234,9 @@ impl Connection {
                     PQsendPrepare(raw, name.as_ptr(), sql.as_ptr(), 0, null())
                 }
                 Command::Describe { name } => PQsendDescribePrepared(raw, name.as_ptr()),
-                Command::Text { sql } => PQsendQueryParams(
-                    raw, sql.as_ptr(), 0, null(), null(), null(), null(), 0,
-                ),
+                Command::Text { sql } => {
+                    PQsendQueryParams(raw, sql.as_ptr(), 0, null(), null(), null(), null(), 0)
+                }
                 Command::Run { name, parameters } => {
                     let pointer = |p: &Option<Vec<u8>>| match p {
                         None => null(),
@@ -251,12 +298,13 @@ impl Connection {
         // SAFETY: the connection is open; a result belongs to whoever got it.
         unsafe {
             while PQisBusy(raw) == 1 {
-                self.wait(PollFlags::POLLIN, deadline).map_err(Fault::Lost)?;
+                self.wait(PollFlags::POLLIN, deadline)
+                    .map_err(Fault::Lost)?;
                 if PQconsumeInput(raw) != 1 {
                     return Err(Fault::Lost(self.trouble()));
                 }
             }
-            let rows = NonNull::new(PQgetResult(raw)).map(Rows);
+            let rows = NonNull::new(PQgetResult(raw)).map(Rows::of);
             if rows.is_none() && PQstatus(raw) != ConnStatusType::CONNECTION_OK {
                 return Err(Fault::Lost(self.trouble()));
             }
@@ -294,98 +342,18 @@ impl Connection {
     }
 }
 
-/// The result of a command.
-pub struct Rows(NonNull<PGresult>);
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        // SAFETY: nobody uses it afterwards.
-        unsafe { PQclear(self.0.as_ptr()) }
-    }
-}
-
-impl Rows {
-    fn status(&self) -> ExecStatusType {
-        // SAFETY: the result is there.
-        unsafe { PQresultStatus(self.0.as_ptr()) }
-    }
-
-    fn field(&self, code: u8) -> String {
-        // SAFETY: the result is there; the text is copied at once.
-        unsafe { text(PQresultErrorField(self.0.as_ptr(), c_int::from(code))) }
-    }
-
-    fn refusal(&self) -> Fault {
-        Fault::Refused {
-            state: self.field(PG_DIAG_SQLSTATE),
-            message: self.field(PG_DIAG_MESSAGE_PRIMARY),
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        // SAFETY: the result is there.
-        unsafe { PQntuples(self.0.as_ptr()) as usize }
-    }
-
-    pub fn columns(&self) -> usize {
-        // SAFETY: the result is there.
-        unsafe { PQnfields(self.0.as_ptr()) as usize }
-    }
-
-    pub fn name(&self, column: usize) -> String {
-        // SAFETY: libpq checks the number; the text is copied at once.
-        unsafe { text(PQfname(self.0.as_ptr(), column as c_int)) }
-    }
-
-    /// Rows that the command has changed.
-    pub fn changed(&self) -> usize {
-        // SAFETY: the result is there; the text is copied at once.
-        let count = unsafe { text(PQcmdTuples(self.0.as_ptr())) };
-        count.parse().unwrap_or(0)
-    }
-
-    /// What the command says it has done, as COMMIT does that had to roll back.
-    pub fn tag(&self) -> String {
-        // SAFETY: the result is there; the text is copied at once.
-        unsafe { text(PQcmdStatus(self.0.as_ptr())) }
-    }
-
-    /// A value as it was sent. None: null, or there is no such row or column.
-    pub fn get(&self, row: usize, column: usize) -> Option<&[u8]> {
-        if row >= self.len() || column >= self.columns() {
-            return None;
-        }
-        let (raw, row, column) = (self.0.as_ptr(), row as c_int, column as c_int);
-        // SAFETY: row and column are there, and the bytes live as long as the result.
-        unsafe {
-            if PQgetisnull(raw, row, column) == 1 {
-                return None;
-            }
-            let length = PQgetlength(raw, row, column) as usize;
-            let bytes = PQgetvalue(raw, row, column).cast::<u8>();
-            Some(std::slice::from_raw_parts(bytes, length))
-        }
-    }
-
-    pub fn type_of(&self, column: usize) -> TypeId {
-        // SAFETY: libpq checks the number.
-        unsafe { PQftype(self.0.as_ptr(), column as c_int) }
-    }
-
-    /// The types of a described statement's parameters.
-    pub fn parameter_types(&self) -> Vec<TypeId> {
-        let raw = self.0.as_ptr();
-        // SAFETY: the numbers are below the count.
-        unsafe { (0..PQnparams(raw)).map(|n| PQparamtype(raw, n)).collect() }
-    }
-}
-
 unsafe extern "C" fn receive_notice(warning: *mut c_void, notice: *const PGresult) {
     // SAFETY: the argument is the connection's own, and libpq's notice lives as long as the call.
     unsafe {
-        let severity = text(PQresultErrorField(notice, c_int::from(PG_DIAG_SEVERITY_NONLOCALIZED)));
+        let severity = text(PQresultErrorField(
+            notice,
+            c_int::from(PG_DIAG_SEVERITY_NONLOCALIZED),
+        ));
         if severity == "WARNING" {
-            let message = text(PQresultErrorField(notice, c_int::from(PG_DIAG_MESSAGE_PRIMARY)));
+            let message = text(PQresultErrorField(
+                notice,
+                c_int::from(PG_DIAG_MESSAGE_PRIMARY),
+            ));
             (*warning.cast::<RefCell<Option<String>>>()).replace(Some(message));
         }
     }
@@ -396,6 +364,8 @@ unsafe fn text(text: *const c_char) -> String {
     match text.is_null() {
         true => String::new(),
         // SAFETY: see above.
-        false => unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned(),
+        false => unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned(),
     }
 }

@@ -1,0 +1,1 @@
+SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM api_keys);

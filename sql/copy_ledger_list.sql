@@ -1,0 +1,5 @@
+SELECT n, event_id, n, at, kind, ticket_seq, spots, available_spots
+FROM ledger
+WHERE event_id = :event_id AND n > :after
+ORDER BY n
+LIMIT :limit;

@@ -1,0 +1,5 @@
+SELECT seq, seq, ticket_id, event_id, email, email_folded, status, created_at, expires_at, confirmed_at, cancelled_at, cancel_reason, checked_in_at
+FROM tickets
+WHERE seq > :after
+ORDER BY seq
+LIMIT :limit;

@@ -1,0 +1,1 @@
+INSERT INTO writers (id, batch) VALUES (:id, 0) ON CONFLICT (id) DO NOTHING;

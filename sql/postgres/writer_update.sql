@@ -1,0 +1,1 @@
+UPDATE writers SET batch = :batch, at = now() WHERE id = :id;
