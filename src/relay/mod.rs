@@ -191,7 +191,7 @@ impl Relay {
             };
             let pause = backoff.next(retry_after);
             self.status.failed();
-            log::warn!(event = event_id, n = change.n, retry_in_s = pause.as_secs_f64();
+            log::warn!(event = event_id, n = change.n, retry_in_ms = pause.as_millis() as u64;
                 "the receiver did not take a change: {why}");
             std::thread::sleep(pause);
         }
@@ -203,7 +203,7 @@ impl Relay {
             Trouble::Lasting(why) => Err(why),
             Trouble::Passing(why, retry_after) => {
                 let pause = backoff.next(retry_after);
-                log::warn!(retry_in_s = pause.as_secs_f64(); "cannot follow the server: {why}");
+                log::warn!(retry_in_ms = pause.as_millis() as u64; "cannot follow the server: {why}");
                 std::thread::sleep(pause);
                 Ok(())
             }

@@ -16,7 +16,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 const SILENCE_MAX_IN_TURN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// Where to, without a slash at its end.
+/// Where to.
 #[derive(Clone, Debug)]
 pub struct Url(String);
 
@@ -27,7 +27,7 @@ impl Url {
             .find_map(|s| text.strip_prefix(s));
         let is_url = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
         match is_url && text.parse::<ureq::http::Uri>().is_ok() {
-            true => Ok(Url(text.trim_end_matches('/').to_owned())),
+            true => Ok(Url(text.to_owned())),
             false => Err("expected a URL, as in https://tickets.example.com"),
         }
     }
@@ -74,7 +74,8 @@ pub enum Seen {
 
 pub struct Source {
     agent: Agent,
-    url: Url,
+    /// Without a slash at its end.
+    url: String,
     key: Option<String>,
 }
 
@@ -88,8 +89,11 @@ impl Source {
             .timeout_per_read(Some(SILENCE_MAX))
             .user_agent(concat!("lastseat/", env!("CARGO_PKG_VERSION")))
             .build();
-        let agent = config.into();
-        Source { agent, url, key }
+        Source {
+            agent: config.into(),
+            url: url.0.trim_end_matches('/').to_owned(),
+            key,
+        }
     }
 
     /// The ids of all events within reach.
@@ -97,7 +101,7 @@ impl Source {
         let mut ids = Vec::new();
         let mut next = Some("/events?limit=100".to_owned());
         while let Some(path) = next {
-            let request = self.agent.get(format!("{}{path}", self.url.0));
+            let request = self.agent.get(format!("{}{path}", self.url));
             let mut response = check(self.as_organizer(request).call()?)?;
             let events: Vec<Value> = serde_json::from_reader(response.body_mut().as_reader())
                 .map_err(|e| Trouble::Passing(e.to_string(), None))?;
@@ -126,7 +130,7 @@ impl Source {
         };
         let request = self
             .agent
-            .get(format!("{}/events/{event_id}/changes", self.url.0))
+            .get(format!("{}/events/{event_id}/changes", self.url))
             .config()
             .timeout_per_read(Some(silence_max))
             .build()

@@ -45,7 +45,7 @@ struct Receiver {
 impl Receiver {
     fn start(answer: impl Fn(usize) -> Option<(u16, String)> + Send + Sync + 'static) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let url = format!("http://{}/hook/", listener.local_addr().unwrap());
         let told = Arc::new(Mutex::new(Vec::new()));
         let (answer, requests): (Arc<Answer>, _) =
             (Arc::new(Box::new(answer)), Arc::new(AtomicUsize::new(0)));
@@ -117,7 +117,7 @@ fn receive(
         };
         let mut body = vec![0; header("Content-Length")?.parse().ok()?];
         reader.read_exact(&mut body).ok()?;
-        assert_eq!(head[0], "POST /hook HTTP/1.1");
+        assert_eq!(head[0], "POST /hook/ HTTP/1.1");
         let (id, signed_at) = (
             header("webhook-id").unwrap(),
             header("webhook-timestamp").unwrap(),
