@@ -39,6 +39,7 @@ mod suite {
     mod bodies;
     mod browsers;
     mod caches;
+    mod changes;
     mod check_in;
     mod chunks;
     mod contract_support;
@@ -65,6 +66,8 @@ mod suite {
     mod roles;
     mod routes;
     mod sold_out;
+    mod streams;
+    mod streams_in_trouble;
     mod ticket_cancel;
     mod tickets;
     mod time_to_pay;
@@ -80,6 +83,8 @@ mod suite {
     #[cfg(feature = "postgres")]
     mod postgres;
     mod reaper;
+    #[cfg(feature = "relay")]
+    mod relay;
     mod report;
     mod schema;
     mod schema_by_hand;

@@ -11,12 +11,12 @@ use super::body::ACCEPT_PATCH;
 use super::cors::Cors;
 use super::handlers::service::{Health, Readiness};
 use super::handlers::tickets::{Buyer, Guests, Holder, Payer, Returner};
-use super::handlers::{Nothing, events, index, metrics, service, tickets};
+use super::handlers::{Nothing, changes, events, index, metrics, service, tickets};
 use super::state::{Context, Settings};
 use crate::error::Error;
 use crate::message::{Code, Field, Problem, Request, Response};
 use crate::metrics::RouteCounters;
-use crate::model::{Event, EventChange, NewEvent, Role, Ticket, Timestamp};
+use crate::model::{Change, Event, EventChange, NewEvent, Role, Ticket, Timestamp};
 use crate::store::{Scope, Tx};
 
 /// A request as its handler sees it: on its route, allowed, not yet understood.
@@ -84,6 +84,8 @@ pub struct Endpoint {
     pub is_list: bool,
     /// The list can be had as CSV, if `Accept` prefers that.
     pub has_csv: bool,
+    /// It can be had as server-sent events without an end, if `Accept` prefers that.
+    pub has_stream: bool,
     /// The answer may be kept, with an `ETag` to ask whether it still holds.
     pub is_cached: bool,
     /// Beside those that any endpoint may answer.
@@ -113,6 +115,7 @@ impl Endpoint {
             answer: None,
             is_list: false,
             has_csv: false,
+            has_stream: false,
             is_cached: false,
             problems: &[],
             handler,
@@ -147,6 +150,11 @@ impl Endpoint {
 
     const fn or_csv(mut self) -> Endpoint {
         self.has_csv = true;
+        self
+    }
+
+    const fn or_stream(mut self) -> Endpoint {
+        self.has_stream = true;
         self
     }
 
@@ -189,7 +197,7 @@ const USER: Option<Role> = Some(Role::User);
 
 // A line for what an endpoint is, and one for what it takes and answers.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 16] = {
+pub static ROUTES: [Route; 17] = {
     use Code::*;
     use Reach::*;
     use Endpoint as E;
@@ -208,8 +216,8 @@ pub static ROUTES: [Route; 16] = {
                 .takes::<NewEvent>().answers::<Event>(201),
         ]),
         route("/events/{id}", OwnEvents, &[
-            E::new(GET, "getEvent", ANYONE, "Show an event", events::show)
-                .answers::<Event>(200).cached().refuses(&[EventNotFound]),
+            E::new(GET, "getEvent", ANYONE, "Show an event; as it changes, if Accept prefers a stream", events::show)
+                .answers::<Event>(200).or_stream().cached().refuses(&[EventNotFound, StreamsFull]),
             E::new(PATCH, "changeEvent", ORGANIZER, "Change an event on sale", events::change)
                 .takes::<EventChange>().answers::<Event>(200)
                 .refuses(&[EventNotFound, PreconditionFailed, EventCancelled, CapacityBelowCommitted]),
@@ -217,6 +225,10 @@ pub static ROUTES: [Route; 16] = {
         route("/events/{id}/cancel", OwnEvents, &[
             E::new(POST, "cancelEvent", ORGANIZER, "Call an event off, and cancel every live ticket with it", events::cancel)
                 .may_take::<Nothing>().answers::<Event>(200).refuses(&[EventNotFound]),
+        ]),
+        route("/events/{id}/changes", OwnEvents, &[
+            E::new(GET, "listChanges", ORGANIZER, "List what happened to an event, in order; as it happens, if wait is given or Accept prefers a stream", changes::list)
+                .lists::<Change>().or_stream().refuses(&[InvalidRequest, EventNotFound, StreamsFull]),
         ]),
         route("/events/{id}/tickets", OwnEvents, &[
             E::new(GET, "listTickets", ORGANIZER, "List an event's tickets, oldest first; as CSV if Accept prefers it", tickets::list)
@@ -333,7 +345,7 @@ pub fn complete(
     let takes_key = settings.auth == Auth::Key && route.is_some_and(|route| route.is_limited);
     let takes_role = settings.auth == Auth::Role && get.is_some_and(|e| e.role.is_some());
     let varies_by = [
-        ("Accept", get.is_some_and(|e| e.has_csv)),
+        ("Accept", get.is_some_and(|e| e.has_csv || e.has_stream)),
         ("Authorization", takes_key),
         ("X-Role", takes_role),
         ("Origin", settings.cors.varies()),

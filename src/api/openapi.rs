@@ -145,12 +145,16 @@ fn reference(section: &str, name: &str) -> Value {
 fn parameters_of(route: &Route, endpoint: &Endpoint) -> Vec<Value> {
     let is_get = endpoint.method == "GET";
     let of_problem = route.path.starts_with("/problems");
+    let is_feed = endpoint.is_list && endpoint.has_stream;
     let named = [
         ("EventId", route.reach == Reach::OwnEvents),
         ("TicketId", route.reach == Reach::TicketsOfOwnEvents),
         ("ProblemId", of_problem),
         ("Limit", endpoint.is_list),
-        ("After", endpoint.is_list),
+        ("After", endpoint.is_list && !is_feed),
+        ("AfterChange", is_feed),
+        ("Wait", is_feed),
+        ("LastEventId", is_feed),
         ("Status", endpoint.has_csv),
         ("IfNoneMatch", endpoint.is_cached),
         ("IfMatch", endpoint.method == "PATCH"),
@@ -173,6 +177,9 @@ fn parameters() -> Value {
         "ProblemId": parameter("path", "id", "The problem's code, with dashes.", json!({"type": "string", "enum": slugs})),
         "Limit": parameter("query", "limit", "So many at most.", json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 50})),
         "After": parameter("query", "after", "Where the list goes on: from the Link header of the page before.", json!({"type": "string", "pattern": "^[et][0-9]{1,18}$"})),
+        "AfterChange": parameter("query", "after", "The number of the last change that is known.", json!({"type": "integer", "format": "int64", "minimum": 0, "default": 0})),
+        "Wait": parameter("query", "wait", "If there is nothing yet, the answer comes as soon as there is, or after so long. Not with text/event-stream.", json!({"type": "string", "pattern": "^([12]?[0-9]|30)s$", "default": "0s"})),
+        "LastEventId": parameter("header", "Last-Event-ID", "Where a stream goes on, instead of after: the id of the last event that was received.", json!({"type": "integer", "format": "int64", "minimum": 0})),
         "Status": parameter("query", "status", "Those in this state only.", statuses),
         "IfNoneMatch": parameter("header", "If-None-Match", "An ETag: 304 if it still holds.", etag.clone()),
         "IfMatch": parameter("header", "If-Match", "An ETag: 412 if it holds no more.", etag),
@@ -212,6 +219,11 @@ fn responses(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
         content["text/csv"] = json!({
             "schema": {"type": "string", "description": "RFC 4180, UTF-8: a line with the names of the columns, then one a ticket, every field quoted. Not paged."},
             "example": csv_head(),
+        });
+    }
+    if endpoint.has_stream {
+        content["text/event-stream"] = json!({
+            "schema": {"type": "string", "description": "Server-sent events without an end, and a comment after 15 s of silence: data is what the array has (with id, its n), or the event whenever it is another, twice a second at most."},
         });
     }
     let is_change = endpoint.method != "GET";
@@ -379,7 +391,7 @@ fn problem_example(code: Code) -> Value {
     problem
 }
 
-fn examples() -> [(&'static str, Value); 6] {
+fn examples() -> [(&'static str, Value); 7] {
     let at = "2026-11-23T09:30:00.000Z";
     let (event, email) = ("Concert", "ada@example.com");
     [
@@ -396,6 +408,13 @@ fn examples() -> [(&'static str, Value); 6] {
             json!({
                 "ticket_id": "01a2074a-fe04-7f0d-9514-ddcbbdf57c41", "event_id": 1, "email": email, "spots": 2,
                 "status": "reserved", "created_at": at, "expires_at": "2026-11-23T09:35:00.000Z",
+            }),
+        ),
+        (
+            "Change",
+            json!({
+                "n": 2, "at": at, "kind": "reserved", "ticket_id": "01a2074a-fe04-7f0d-9514-ddcbbdf57c41",
+                "spots": -1, "available_spots": 4, "waiting": 0,
             }),
         ),
         ("NewEvent", json!({"name": event, "total_spots": 5})),

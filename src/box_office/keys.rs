@@ -32,6 +32,11 @@ pub fn find_key_holder(tx: &Tx, key: &ApiKey) -> Result<Option<KeyHolder>, Error
         .then_some(KeyHolder { key_id, role }))
 }
 
+/// Whether the key has not been revoked.
+pub fn is_key_live(tx: &Tx, key_id: i64) -> Result<bool, Error> {
+    Ok(tx.api_key_find(key_id)?.is_some())
+}
+
 /// Whether the key created the event. An event keeps its owner, so this may be asked outside of
 /// the transaction that goes on from there.
 pub fn owns_event(tx: &Tx, key_id: i64, event_id: i64) -> Result<bool, Error> {

@@ -100,6 +100,8 @@ codes! {
         "Fewer of the ticket's spots are left than were asked for: the member spots says how many it has, and checked_in_spots how many have been used to come in, the first at checked_in_at. Each lets in once, and the ticket cannot be given back after that.";
     Overloaded "overloaded" 503 "Overloaded"
         "The server has as much to do as it can take on. Nothing was sold; retry after Retry-After, with the same Idempotency-Key.";
+    StreamsFull "streams_full" 503 "Too many streams"
+        "As many clients follow what happens as the server takes on at once. Retry after Retry-After, or ask now and then instead.";
     StorageUnavailable "storage_unavailable" 503 "Storage unavailable"
         "The database cannot be written now. Nothing was sold; retry with the same Idempotency-Key.";
     OutcomeUnknown "outcome_unknown" 503 "Outcome unknown"

@@ -1,6 +1,9 @@
 //! What has happened.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{TicketId, Timestamp};
 
 names!(
     /// What a ledger row records, and what it does to the event's available spots.
@@ -30,3 +33,23 @@ names!(
         EventCancelled = "event_cancelled",
     }
 );
+
+/// A row of an event's ledger as clients see it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Change {
+    /// From 1 in each event, without gaps.
+    #[schemars(range(min = 1))]
+    pub n: i64,
+    pub at: Timestamp,
+    pub kind: LedgerKind,
+    /// Whose; null for a change of the event itself.
+    pub ticket_id: Option<TicketId>,
+    /// How many spots it adds to those that are available.
+    pub spots: i64,
+    /// How many there are after it.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub available_spots: i64,
+    /// How many entries stand in line after it.
+    #[schemars(range(min = 0))]
+    pub waiting: i64,
+}

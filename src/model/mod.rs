@@ -42,7 +42,7 @@ pub use event::{
 };
 pub use input::{Whole, given};
 pub use key::IdempotencyKey;
-pub use ledger::LedgerKind;
+pub use ledger::{Change, LedgerKind};
 pub use ticket::{
     CancelReason, OwnTicket, PartySpots, PaymentRef, Ticket, TicketId, TicketRecord, TicketStatus,
     status_at,

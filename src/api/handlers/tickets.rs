@@ -10,7 +10,7 @@ use crate::api::pagination::{Page, parameter};
 use crate::api::state::Context;
 use crate::box_office::{self, Done, Registration, TicketFilter, TicketRequest};
 use crate::error::Error;
-use crate::message::{Problem, Response, prefers_csv};
+use crate::message::{Problem, Response, prefers_text};
 use crate::model::{
     Email, IdempotencyKey, PartySpots, PaymentRef, Ticket, TicketId, TicketStatus, given,
 };
@@ -134,14 +134,14 @@ pub fn list(context: &Context, call: &Call) -> Handled {
             .ok_or_else(|| invalid("status", "must be reserved, confirmed or cancelled"))
     });
     let status = status.transpose()?;
-    match prefers_csv(call.request.head.headers.all("Accept")) {
+    match prefers_text(call.request.head.headers.all("Accept"), "csv") {
         true => list_all(context, call, status),
         false => list_page(context, call, status),
     }
 }
 
 fn list_page(context: &Context, call: &Call, status: Option<TicketStatus>) -> Handled {
-    let page = Page::parse(call.request.query(), 't')?;
+    let page = Page::parse(call.request.query(), "t")?;
     let event_id = event_id(context, call)?;
     let filter = TicketFilter { event_id, status };
     let now = context.state.clock.now();

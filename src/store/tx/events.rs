@@ -142,6 +142,11 @@ impl Tx<'_> {
         })
     }
 
+    /// The number of its last ledger row.
+    pub fn event_find_changes(&self, id: i64) -> Result<Option<i64>, Error> {
+        self.find(call!("event_find_changes", id: id), |row| get(row, 0))
+    }
+
     /// The key that created it, if one did.
     pub fn event_find_owner(&self, id: i64) -> Result<Option<i64>, Error> {
         let owner = self.find(call!("event_find_owner", id: id), |row| get(row, 0))?;

@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 
 use super::engine::{Column, Engine, Row, Statement, Value};
 use crate::error::Error;
-use crate::model::Timestamp;
+use crate::model::{Change, LedgerKind, TicketId, Timestamp};
 
 /// A statement with the values of its parameters.
 struct Call<'v, const N: usize> {
@@ -130,6 +130,28 @@ impl<'c> Tx<'c> {
         self.execute(call!("ledger_insert_expired",
             event_id: before.event_id, now: now, n: before.changes,
             available_spots: before.available_spots, limit: limit))
+    }
+
+    /// Up to `limit` rows of an event's ledger behind row `after`, in order.
+    pub fn change_list(
+        &self,
+        event_id: i64,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Change>, Error> {
+        let call = call!("change_list", event_id: event_id, after: after, limit: limit as i64);
+        self.list(call, |row| {
+            let ticket_id: Option<[u8; 16]> = get(row, 3)?;
+            Ok(Change {
+                n: get(row, 0)?,
+                at: get(row, 1)?,
+                kind: parsed(row, 2, LedgerKind::parse)?,
+                ticket_id: ticket_id.map(TicketId::stored),
+                spots: get(row, 4)?,
+                available_spots: get(row, 5)?,
+                waiting: get(row, 6)?,
+            })
+        })
     }
 
     pub fn readiness_touch(&self) -> Result<(), Error> {
