@@ -76,6 +76,8 @@ mod suite {
     mod metrics;
     #[cfg(feature = "postgres")]
     mod postgres;
+    #[cfg(feature = "postgres")]
+    mod postgres_commit;
     mod reaper;
     mod report;
     mod schema;
