@@ -26,7 +26,7 @@
 //!
 //! ```text
 //! transport/acceptor    accept -> a thread for the connection
-//! transport/connection  look ahead, tiny_http reads one request, its body; refuse what the head shows
+//! transport/connection  look ahead; refuse what the head shows, or have tiny_http read the request
 //! worker (Dispatcher)   count it against the rate limit -> channel, and wait for the response
 //! worker (Worker)       take what is there, on one snapshot:
 //! api/endpoint          route, method, role -> handler: parse into model types

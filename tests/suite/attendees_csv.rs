@@ -217,13 +217,16 @@ fn to_http_1_0_the_export_ends_with_the_connection() {
     let event = server.create_event("Stadium", 5_000);
     fill(&server, event, 1_000);
     let whole = export(&server, event).body;
-    let mut client = server.client();
-    let get = request_text("GET", &path(event), &AS_CSV, None);
-    client.send_raw(get.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
-    let answer = client.read_response();
-    assert_eq!(answer.header("Connection"), Some("close"));
-    assert_eq!(answer.header("Transfer-Encoding"), None);
-    assert_eq!(answer.body, whole);
+    // One that asks for a connection that stays open cannot have it.
+    for more in [vec![], vec![("Connection", "keep-alive")]] {
+        let mut client = server.client();
+        let get = request_text("GET", &path(event), &[&AS_CSV, &more[..]].concat(), None);
+        client.send_raw(get.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
+        let answer = client.read_response();
+        assert_eq!(answer.header("Connection"), Some("close"));
+        assert_eq!(answer.header("Transfer-Encoding"), None);
+        assert_eq!(answer.body, whole);
+    }
 }
 
 /// More than the sockets' buffers hold.
