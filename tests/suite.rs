@@ -82,6 +82,8 @@ mod suite {
     mod metrics;
     #[cfg(feature = "postgres")]
     mod postgres;
+    #[cfg(feature = "postgres")]
+    mod postgres_commit;
     mod reaper;
     #[cfg(feature = "relay")]
     mod relay;
