@@ -7,6 +7,7 @@ mod suite {
     // The sale, crowded: never one ticket too many, never a false refusal.
     mod expiry_race;
     mod keep_alive;
+    mod line;
     mod linearizability;
     mod model;
     mod processes;

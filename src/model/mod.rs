@@ -37,7 +37,7 @@ mod time;
 pub use access::{ApiKey, KeyDigest, KeyHolder, KeyName, KeyRecord, Role};
 pub use email::Email;
 pub use event::{
-    Event, EventChange, EventName, EventStatus, NewEvent, Sale, Spots, hold_max_ms,
+    Event, EventChange, EventName, EventStatus, NewEvent, Sale, Spots, hold_max_ms, is_sales_open,
     is_sales_window, seconds,
 };
 pub use input::{Whole, given};
