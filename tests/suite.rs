@@ -57,8 +57,10 @@ mod suite {
     mod mounted;
     mod openapi;
     mod ordinary_clients;
+    mod parties;
     mod precedence;
     mod problems;
+    mod public_sale;
     mod register;
     mod request_ids;
     mod roles;
@@ -68,6 +70,7 @@ mod suite {
     mod streams_in_trouble;
     mod ticket_cancel;
     mod tickets;
+    mod time_to_pay;
 
     // The program around it: its flags, its file, its log, its housekeeping.
     mod backup;

@@ -10,7 +10,7 @@ use super::auth::{self, Auth, Caller};
 use super::body::ACCEPT_PATCH;
 use super::cors::Cors;
 use super::handlers::service::{Health, Readiness};
-use super::handlers::tickets::{Buyer, Holder};
+use super::handlers::tickets::{Buyer, Guests, Holder, Payer, Returner};
 use super::handlers::{Nothing, changes, events, index, metrics, service, tickets};
 use super::state::{Context, Settings};
 use crate::error::Error;
@@ -72,6 +72,8 @@ pub struct Endpoint {
     pub id: &'static str,
     /// The role it takes; `admin` always will do. None: anyone.
     pub role: Option<Role>,
+    /// If the event's sale is public, also for whoever shows no role and no key.
+    pub or_public: bool,
     pub summary: &'static str,
     /// What its body is, and whether there must be one.
     pub body: Option<(SchemaOf, bool)>,
@@ -106,6 +108,7 @@ impl Endpoint {
             method,
             id,
             role,
+            or_public: false,
             summary,
             body: None,
             status: 200,
@@ -117,6 +120,11 @@ impl Endpoint {
             problems: &[],
             handler,
         }
+    }
+
+    const fn or_public(mut self) -> Endpoint {
+        self.or_public = true;
+        self
     }
 
     const fn takes<T: JsonSchema>(mut self) -> Endpoint {
@@ -189,7 +197,7 @@ const USER: Option<Role> = Some(Role::User);
 
 // A line for what an endpoint is, and one for what it takes and answers.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 16] = {
+pub static ROUTES: [Route; 17] = {
     use Code::*;
     use Reach::*;
     use Endpoint as E;
@@ -227,27 +235,32 @@ pub static ROUTES: [Route; 16] = {
                 .lists::<Ticket>().or_csv().refuses(&[InvalidRequest, EventNotFound]),
         ]),
         route("/events/{id}/register", OwnEvents, &[
-            E::new(POST, "registerForEvent", USER, "Hold a spot for a buyer", tickets::register)
-                .takes::<Buyer>().answers::<Ticket>(201)
+            E::new(POST, "registerForEvent", USER, "Hold spots for a buyer and those who come along", tickets::register)
+                .or_public().takes::<Buyer>().answers::<Ticket>(201)
                 .refuses(&[EventNotFound, EventCancelled, SalesNotOpen, SalesClosed, AlreadyRegistered, SoldOut]),
         ]),
         route("/tickets/{id}", TicketsOfOwnEvents, &[
             E::new(GET, "getTicket", USER, "Show a ticket", tickets::show)
-                .answers::<Ticket>(200).refuses(&[TicketNotFound]),
+                .or_public().answers::<Ticket>(200).refuses(&[TicketNotFound]),
         ]),
         route("/tickets/{id}/confirm", TicketsOfOwnEvents, &[
             E::new(POST, "confirmTicket", USER, "Turn a live hold into a confirmed ticket", tickets::confirm)
-                .may_take::<Holder>().answers::<Ticket>(200)
-                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch]),
+                .or_public().may_take::<Payer>().answers::<Ticket>(200)
+                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch, AlreadyConfirmed]),
+        ]),
+        route("/tickets/{id}/extend", TicketsOfOwnEvents, &[
+            E::new(POST, "extendTicket", USER, "Give a live hold a whole hold from now on, as far as hold_seconds_max lets it", tickets::extend)
+                .or_public().may_take::<Holder>().answers::<Ticket>(200)
+                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch, AlreadyConfirmed, ExtensionRefused]),
         ]),
         route("/tickets/{id}/cancel", TicketsOfOwnEvents, &[
-            E::new(POST, "cancelTicket", USER, "Give a ticket back; its spot is on sale at once", tickets::cancel)
-                .may_take::<Holder>().answers::<Ticket>(200)
+            E::new(POST, "cancelTicket", USER, "Give a ticket or a part of it back; the spots are on sale at once", tickets::cancel)
+                .or_public().may_take::<Returner>().answers::<Ticket>(200)
                 .refuses(&[TicketNotFound, EmailMismatch, AlreadyCheckedIn]),
         ]),
         route("/tickets/{id}/check-in", TicketsOfOwnEvents, &[
-            E::new(POST, "checkInTicket", ORGANIZER, "Let the holder of a confirmed ticket in, once", tickets::check_in)
-                .may_take::<Nothing>().answers::<Ticket>(200)
+            E::new(POST, "checkInTicket", ORGANIZER, "Let the party of a confirmed ticket in, or some of it, each once", tickets::check_in)
+                .may_take::<Guests>().answers::<Ticket>(200)
                 .refuses(&[TicketNotFound, NotConfirmed, AlreadyCheckedIn]),
         ]),
         route("/problems/{id}", Everything, &[
@@ -378,14 +391,17 @@ fn dispatch(context: &Context, request: &Request) -> Result<Outcome, Problem> {
         let detail = format!("allowed here: {allowed}");
         return Err(Problem::new(Code::MethodNotAllowed, detail).header("Allow", allowed));
     };
-    let caller = match route.is_limited {
-        true => auth::authorize(context, &request.head.headers, endpoint.role)?,
+    let id = match_path(route.path, path).unwrap_or_default();
+    let headers = &request.head.headers;
+    let is_public = || auth::is_public_sale(context, headers, route.reach, id);
+    let caller = match route.is_limited && !(endpoint.or_public && is_public()?) {
+        true => auth::authorize(context, headers, endpoint.role)?,
         false => Caller::default(),
     };
     let call = Call {
         request,
         reach: route.reach,
-        id: match_path(route.path, path).unwrap_or_default(),
+        id,
         caller,
     };
     (endpoint.handler)(context, &call)

@@ -105,6 +105,7 @@ fn operation(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
         "responses": responses(schemas, route, endpoint),
         "security": match endpoint.role {
             None => json!([]),
+            Some(_) if endpoint.or_public => json!([{"role": []}, {"key": []}, {}]),
             Some(_) => json!([{"role": []}, {"key": []}]),
         },
     });
@@ -122,6 +123,9 @@ fn operation(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
 fn description(endpoint: &Endpoint) -> String {
     let who = match endpoint.role {
         None => "For anyone.".to_owned(),
+        Some(role) if endpoint.or_public => {
+            format!("For the role {role}, and without one if the event has public_sale.")
+        }
         Some(role) => format!("For the role {role}."),
     };
     let own: Vec<&str> = endpoint.problems.iter().map(|code| code.as_str()).collect();
@@ -307,21 +311,23 @@ fn problem_responses() -> Value {
 }
 
 /// What a problem may say beside what every problem says (RFC 9457, 3.2).
-fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Value); 8] {
+fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Value); 13] {
     let time = schemas.subschema_for::<Timestamp>().to_value();
     let or_null = schemas.subschema_for::<Option<Timestamp>>().to_value();
     let role = schemas.subschema_for::<Role>().to_value();
     let status = schemas.subschema_for::<TicketStatus>().to_value();
     let at = json!("2026-11-23T09:30:00.000Z");
+    let integer = json!({"type": "integer"});
     [
         (Code::Forbidden, "required_role", role, json!("user")),
         (Code::SalesNotOpen, "opens_at", time.clone(), at.clone()),
         (Code::SalesClosed, "closed_at", time.clone(), at.clone()),
-        (Code::SoldOut, "next_expiry", or_null, at.clone()),
+        (Code::SoldOut, "available_spots", integer.clone(), json!(0)),
+        (Code::SoldOut, "next_expiry", or_null.clone(), at.clone()),
         (
             Code::CapacityBelowCommitted,
             "minimum",
-            json!({"type": "integer"}),
+            integer.clone(),
             json!(3),
         ),
         (Code::HoldExpired, "expired_at", time.clone(), at.clone()),
@@ -331,7 +337,21 @@ fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Val
             status,
             json!("reserved"),
         ),
-        (Code::AlreadyCheckedIn, "checked_in_at", time, at),
+        (
+            Code::AlreadyConfirmed,
+            "payment_ref",
+            json!({"type": ["string", "null"]}),
+            json!("pay_42"),
+        ),
+        (Code::ExtensionRefused, "expires_at", time, at.clone()),
+        (Code::AlreadyCheckedIn, "checked_in_at", or_null, at),
+        (Code::AlreadyCheckedIn, "spots", integer.clone(), json!(4)),
+        (
+            Code::AlreadyCheckedIn,
+            "checked_in_spots",
+            integer,
+            json!(4),
+        ),
     ]
 }
 
@@ -379,13 +399,14 @@ fn examples() -> [(&'static str, Value); 7] {
             "Event",
             json!({
                 "id": 1, "name": event, "total_spots": 5, "available_spots": 4, "status": "on_sale",
-                "starts_at": null, "sales_open_at": null, "sales_close_at": null, "hold_seconds": 300, "created_at": at,
+                "starts_at": null, "sales_open_at": null, "sales_close_at": null, "hold_seconds": 300,
+                "hold_seconds_max": 900, "party_max": 10, "public_sale": false, "created_at": at,
             }),
         ),
         (
             "Ticket",
             json!({
-                "ticket_id": "01a2074a-fe04-7f0d-9514-ddcbbdf57c41", "event_id": 1, "email": email,
+                "ticket_id": "01a2074a-fe04-7f0d-9514-ddcbbdf57c41", "event_id": 1, "email": email, "spots": 2,
                 "status": "reserved", "created_at": at, "expires_at": "2026-11-23T09:35:00.000Z",
             }),
         ),
@@ -398,7 +419,7 @@ fn examples() -> [(&'static str, Value); 7] {
         ),
         ("NewEvent", json!({"name": event, "total_spots": 5})),
         ("EventChange", json!({"total_spots": 8, "starts_at": null})),
-        ("Buyer", json!({"email": email})),
+        ("Buyer", json!({"email": email, "spots": 2})),
         ("Holder", json!({"email": email})),
     ]
 }

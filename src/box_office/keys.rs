@@ -47,3 +47,13 @@ pub fn owns_event(tx: &Tx, key_id: i64, event_id: i64) -> Result<bool, Error> {
 pub fn owns_ticket(tx: &Tx, key_id: i64, ticket_id: &TicketId) -> Result<bool, Error> {
     Ok(tx.ticket_find_owner(ticket_id)? == Some(key_id))
 }
+
+/// Whether anybody may buy tickets of the event without a key.
+pub fn is_public_event(tx: &Tx, event_id: i64) -> Result<bool, Error> {
+    tx.event_find_public(event_id)
+}
+
+/// Whether the ticket is one of such an event.
+pub fn is_public_ticket(tx: &Tx, ticket_id: &TicketId) -> Result<bool, Error> {
+    tx.ticket_find_public(ticket_id)
+}

@@ -20,12 +20,14 @@ pub use events::{
 };
 pub use holds::{events_with_expired_holds, release_expired_holds};
 pub use keys::{
-    add_key, find_key_holder, is_key_live, list_keys, owns_event, owns_ticket, revoke_key,
+    add_key, find_key_holder, is_key_live, is_public_event, is_public_ticket, list_keys,
+    owns_event, owns_ticket, revoke_key,
 };
 pub use once::{Done, Replay};
 pub use register::{Registration, check_can_register, register};
 pub use tickets::{
-    TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, list_tickets, show_ticket,
+    TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, extend, list_tickets,
+    show_ticket,
 };
 
 use crate::error::Error;

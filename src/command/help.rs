@@ -11,7 +11,7 @@ use super::{Cli, Failure, print};
 type Page = (&'static str, &'static str, &'static str);
 
 /// `tests/suite/manual.rs` runs what they show.
-const TOPICS: [Page; 6] = [
+const TOPICS: [Page; 7] = [
     (
         "events",
         "run an event: change and cancel it, the door, the attendees",
@@ -41,6 +41,11 @@ const TOPICS: [Page; 6] = [
         "guarantees",
         "what holds, and what does not",
         include_str!("manual/guarantees.md"),
+    ),
+    (
+        "postgres",
+        "several machines: the same program on PostgreSQL",
+        include_str!("manual/postgres.md"),
     ),
 ];
 

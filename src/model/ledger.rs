@@ -15,15 +15,19 @@ names!(
         Created = "created",
         // The organizer changed the event: by how many spots its capacity grew or shrank, or 0.
         Changed = "changed",
-        // A ticket was sold as a hold: -1.
+        // A ticket was sold as a hold: minus its spots.
         Reserved = "reserved",
         // The hold became a confirmed ticket: 0.
         Confirmed = "confirmed",
-        // The hold ended by itself: +1.
+        // The hold was given more time: 0.
+        Extended = "extended",
+        // The hold ended by itself: its spots.
         Expired = "expired",
-        // A hold or a confirmed ticket was cancelled, by its holder or with its event: +1.
+        // Part of a hold or of a confirmed ticket was given back: those spots.
+        Reduced = "reduced",
+        // A hold or a confirmed ticket was cancelled, by its holder or with its event: its spots.
         Cancelled = "cancelled",
-        // The confirmed ticket's holder came in: 0.
+        // Of a confirmed ticket's party some came in: 0.
         CheckedIn = "checked_in",
         // The event was cancelled, after all of its live tickets: 0. The last row of an event.
         EventCancelled = "event_cancelled",

@@ -208,6 +208,11 @@ impl CommitQueue {
         let Some(oldest) = batch.iter().map(|waiting| waiting.since).min() else {
             return late;
         };
+        // They came together, so any order is theirs. What a sale has to look at is known ahead, until
+        // something else changes it.
+        if writer.is_far() {
+            batch.sort_by_key(|waiting| !matches!(waiting.job.scope(), Scope::Sale { .. }));
+        }
         let deadline = oldest + WAIT_MAX;
         let outcomes = match self.begin(writer, left(deadline)) {
             Ok(transaction) => self.run(writer, transaction, &mut batch, deadline),

@@ -6,7 +6,7 @@ mod keys;
 mod tickets;
 
 pub use ahead::Scope;
-pub use events::Account;
+pub use events::{Account, Entry};
 pub use keys::{About, Remembered};
 
 use std::cell::{Cell, RefCell};
@@ -88,18 +88,29 @@ impl<'c> Tx<'c> {
         self.holds_released.set(released);
     }
 
-    /// The event's row number `n`, which moves `spots` and so leaves `available_spots`.
-    pub fn ledger_insert(
-        &self,
-        now: Timestamp,
-        after: Account,
-        kind: LedgerKind,
-        ticket_seq: Option<i64>,
-        spots: i64,
-    ) -> Result<(), Error> {
+    /// The event's next row, which leaves the account as it is `after` it.
+    pub fn ledger_insert(&self, now: Timestamp, after: Account, entry: Entry) -> Result<(), Error> {
         self.engine_later(call!("ledger_insert",
-            event_id: after.event_id, n: after.changes, now: now, kind: kind.as_str(),
-            ticket_seq: ticket_seq, spots: spots, available_spots: after.available_spots))
+            event_id: after.event_id, n: after.changes, now: now, kind: entry.kind.as_str(),
+            ticket_seq: entry.ticket_seq, spots: entry.spots, available_spots: after.available_spots,
+            party: entry.party, payment_ref: entry.payment_ref))
+    }
+
+    /// The account after so many rows behind `before`, which have been written.
+    pub fn account_after(&self, before: Account, rows: i64) -> Result<Account, Error> {
+        let changes = before.changes + rows;
+        let available_spots = self.ledger_find_balance(before.event_id, changes)?;
+        Ok(Account {
+            changes,
+            available_spots,
+            ..before
+        })
+    }
+
+    fn ledger_find_balance(&self, event_id: i64, n: i64) -> Result<i64, Error> {
+        let call = call!("ledger_find_balance", event_id: event_id, n: n);
+        let balance = self.find(call, |row| get(row, 0))?;
+        balance.ok_or_else(|| Error::Internal(format!("event {event_id} has no ledger row {n}")))
     }
 
     /// One row for each live ticket of an event, as cancelled, behind its last row; returns how many.
