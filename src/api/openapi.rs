@@ -179,7 +179,7 @@ fn parameters() -> Value {
         "After": parameter("query", "after", "Where the list goes on: from the Link header of the page before.", json!({"type": "string", "pattern": "^[et][0-9]{1,18}$"})),
         "AfterChange": parameter("query", "after", "The number of the last change that is known.", json!({"type": "integer", "format": "int64", "minimum": 0, "default": 0})),
         "Wait": parameter("query", "wait", "If there is nothing yet, the answer comes as soon as there is, or after so long. Not with text/event-stream.", json!({"type": "string", "pattern": "^([12]?[0-9]|30)s$", "default": "0s"})),
-        "LastEventId": parameter("header", "Last-Event-ID", "Where a stream goes on, instead of after: the id of the last event that was received.", json!({"type": "integer", "format": "int64", "minimum": 0})),
+        "LastEventId": parameter("header", "Last-Event-ID", "Goes before after: the id of the last event that was received.", json!({"type": "string", "pattern": "^[0-9]{1,18}$"})),
         "Status": parameter("query", "status", "Those in this state only.", statuses),
         "IfNoneMatch": parameter("header", "If-None-Match", "An ETag: 304 if it still holds.", etag.clone()),
         "IfMatch": parameter("header", "If-Match", "An ETag: 412 if it holds no more.", etag),
