@@ -59,6 +59,7 @@ mod suite {
     mod openapi;
     mod ordinary_clients;
     mod parties;
+    mod payments;
     mod precedence;
     mod problems;
     mod public_sale;
