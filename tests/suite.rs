@@ -56,6 +56,7 @@ mod suite {
     mod mounted;
     mod openapi;
     mod ordinary_clients;
+    mod pages;
     mod precedence;
     mod problems;
     mod register;

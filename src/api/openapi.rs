@@ -140,10 +140,13 @@ fn reference(section: &str, name: &str) -> Value {
 
 fn parameters_of(route: &Route, endpoint: &Endpoint) -> Vec<Value> {
     let is_get = endpoint.method == "GET";
+    let of_ticket = route.reach == Reach::TicketsOfOwnEvents;
+    let at_door = route.path.ends_with("/check-in");
     let of_problem = route.path.starts_with("/problems");
     let named = [
         ("EventId", route.reach == Reach::OwnEvents),
-        ("TicketId", route.reach == Reach::TicketsOfOwnEvents),
+        ("TicketId", of_ticket && !at_door),
+        ("TicketIdOrDoorCode", at_door),
         ("ProblemId", of_problem),
         ("Limit", endpoint.is_list),
         ("After", endpoint.is_list),
@@ -166,6 +169,7 @@ fn parameters() -> Value {
     json!({
         "EventId": parameter("path", "id", "The event.", json!({"type": "integer", "minimum": 1, "format": "int64"})),
         "TicketId": parameter("path", "id", "The ticket; its holder's secret.", json!({"type": "string", "format": "uuid"})),
+        "TicketIdOrDoorCode": parameter("path", "id", "The ticket, by its id or by what its QR code holds.", json!({"type": "string", "pattern": "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[1-9][0-9]*T[0-9A-F]{32})$"})),
         "ProblemId": parameter("path", "id", "The problem's code, with dashes.", json!({"type": "string", "enum": slugs})),
         "Limit": parameter("query", "limit", "So many at most.", json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 50})),
         "After": parameter("query", "after", "Where the list goes on: from the Link header of the page before.", json!({"type": "string", "pattern": "^[et][0-9]{1,18}$"})),
@@ -201,7 +205,7 @@ fn headers_named(names: &[(&str, bool)]) -> Value {
 
 fn responses(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) -> Value {
     let mut content = match endpoint.answer {
-        None => json!({"text/plain": {"schema": {"type": "string"}}}),
+        None => json!({endpoint.text: {"schema": {"type": "string"}}}),
         Some(schema) => json!({"application/json": {"schema": schema(schemas)}}),
     };
     if endpoint.has_csv {
@@ -209,6 +213,9 @@ fn responses(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
             "schema": {"type": "string", "description": "RFC 4180, UTF-8: a line with the names of the columns, then one a ticket, every field quoted. Not paged."},
             "example": csv_head(),
         });
+    }
+    if endpoint.has_page {
+        content["text/html"] = json!({"schema": {"type": "string"}});
     }
     let is_change = endpoint.method != "GET";
     let with_headers = headers_named(&[

@@ -13,8 +13,9 @@ use super::rate_limit::{Limiter, RateLimit};
 use super::sold_out::SoldOut;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::store::{CommitQueue, Db};
-use crate::verify::Unready;
+use crate::message::ClientAddress;
+use crate::store::{CommitQueue, Db, Location};
+use crate::verify::{EventReport, Unready, verify_event};
 
 /// A commit tells for so long that others can be made.
 const PROOF_HOLDS_NS: u64 = 1_000_000_000;
@@ -23,11 +24,15 @@ const PROOF_HOLDS_NS: u64 = 1_000_000_000;
 pub struct Settings {
     pub auth: Auth,
     pub rate_limit: Option<RateLimit>,
+    /// For organizers' keys, which do not count for their address.
+    pub key_rate_limit: Option<RateLimit>,
     pub trusted_proxies: Vec<IpNet>,
     pub hold_ms_default: i64,
     /// Where a proxy mounts the server: "", or a slash and more.
     pub base_path: &'static str,
     pub cors: Cors,
+    /// What is verified, one event at a time.
+    pub db: Location,
     /// Why the server is not ready, if it is not.
     pub unready: Arc<Unready>,
     /// Whether X-Test-Panic is heeded.
@@ -38,10 +43,13 @@ pub struct State {
     pub settings: Settings,
     pub clock: Clock,
     pub commits: Arc<CommitQueue>,
-    pub limiter: Option<Limiter>,
+    /// By address, and by the key that is sent.
+    pub limiter: Option<Limiter<ClientAddress>>,
+    pub key_limiter: Option<Limiter<i64>>,
     pub sold_out: SoldOut,
     pub readiness: Readiness,
     pub reaper_runs: Arc<AtomicBool>,
+    verifying: Mutex<()>,
     exports: (Sender<Db>, Receiver<Db>),
 }
 
@@ -59,13 +67,15 @@ impl State {
             exports.0.send(db).expect("the channel has room for each");
         }
         State {
-            limiter: settings.rate_limit.map(Limiter::new),
+            limiter: settings.rate_limit.map(|l| Limiter::new("default", l)),
+            key_limiter: settings.key_rate_limit.map(|l| Limiter::new("key", l)),
             settings,
             clock,
             commits,
             sold_out: SoldOut::new(),
             readiness: Readiness::new(),
             reaper_runs,
+            verifying: Mutex::new(()),
             exports,
         }
     }
@@ -76,6 +86,13 @@ impl State {
         let result = read(&db);
         let _ = self.exports.0.send(db);
         result
+    }
+
+    /// Waits while another event is verified: it takes as much of the machine as there is.
+    pub fn verify_event(&self, event_id: i64) -> EventReport {
+        let turn = self.verifying.lock();
+        let _turn = turn.unwrap_or_else(PoisonError::into_inner);
+        verify_event(&self.settings.db, event_id)
     }
 
     pub fn reaper_state(&self) -> &'static str {

@@ -21,7 +21,8 @@ pub use keys::{add_key, find_key_holder, list_keys, owns_event, owns_ticket, rev
 pub use once::{Done, Replay};
 pub use register::{Registration, check_can_register, register};
 pub use tickets::{
-    TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, list_tickets, show_ticket,
+    TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, find_by_door_code, list_tickets,
+    show_door_code, show_ticket,
 };
 
 use crate::error::Error;

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 pub const JSON: &str = "application/json";
 pub const CSV: &str = "text/csv; charset=utf-8; header=present";
+pub const HTML: &str = "text/html; charset=utf-8";
+pub const SVG: &str = "image/svg+xml";
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Makes the next piece of a body; an empty one is its end.

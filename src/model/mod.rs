@@ -27,6 +27,7 @@ macro_rules! names {
 mod input;
 
 mod access;
+mod door;
 mod email;
 mod event;
 mod key;
@@ -35,6 +36,7 @@ mod ticket;
 mod time;
 
 pub use access::{ApiKey, KeyDigest, KeyHolder, KeyName, KeyRecord, Role};
+pub use door::DoorCode;
 pub use email::Email;
 pub use event::{
     Event, EventChange, EventName, EventStatus, NewEvent, Sale, Spots, is_sales_window,

@@ -5,6 +5,7 @@
 //! It only reads, so it may be run on a live file. What SQLite has to sort goes to temporary files
 //! where it is much.
 
+mod event;
 mod findings;
 
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +13,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+pub use event::{EventReport, verify_event};
 use findings::Findings;
 pub use findings::{Check, Violation};
 
@@ -132,12 +134,17 @@ fn check_contents(
     };
     for (what, sql) in AUDITS {
         progress(what, report.rows());
-        let found = audit.find(sql, &mut |check, sentence| {
-            findings.add(Check::named(check), sentence);
-        });
-        if let Err(e) = found {
-            findings.add(Check::Unreadable, format!("{what}: {e}"));
-        }
+        look(audit, what, sql, findings);
     }
     report
+}
+
+/// Runs one of `AUDITS`.
+fn look(audit: &dyn Audit, what: &str, sql: &str, findings: &mut Findings) {
+    let found = audit.find(sql, &mut |check, sentence| {
+        findings.add(Check::named(check), sentence);
+    });
+    if let Err(e) = found {
+        findings.add(Check::Unreadable, format!("{what}: {e}"));
+    }
 }

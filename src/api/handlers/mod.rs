@@ -7,6 +7,7 @@ mod attendees;
 pub mod events;
 pub mod index;
 pub mod metrics;
+pub mod pages;
 pub mod service;
 pub mod tickets;
 
