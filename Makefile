@@ -15,7 +15,7 @@ run: ## Build and start the server on 127.0.0.1:8080, database ./events.db (FLAG
 	cargo run --release --quiet -- $(FLAGS)
 
 test: ## Run all tests
-	cargo test --quiet
+	cargo test --quiet --features relay
 
 stress: ## 100 buyers, 5 spots, one moment (ROUNDS=n repeats it)
 	cargo bench --quiet --bench stress
@@ -44,12 +44,12 @@ front: static ## The files of tests/front, the image too, each with the real pro
 
 contract: ## Judge /openapi.json and its answers by linters, generated clients, a browser and schemathesis (needs python3 and PyPI)
 	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium || echo "no chromium"
-	cargo build --quiet
+	cargo build --quiet --features relay
 	tests/contract/run $${CARGO_TARGET_DIR:-target}/debug/lastseat
 
 # What the suite proves on PostgreSQL as well: all that does not look at a file.
-CLUSTER_TESTS = attendees:: check_in:: event_cancel:: event_change:: event_list:: events:: expiry_race:: idempotency:: \
-	key_reach:: keys:: linearizability:: model:: openapi:: postgres:: precedence:: problems:: processes:: reaper:: \
+CLUSTER_TESTS = attendees:: browsers:: caches:: check_in:: event_cancel:: event_change:: event_list:: events:: expiry_race:: idempotency:: \
+	key_reach:: keys:: linearizability:: model:: mounted:: openapi:: postgres:: precedence:: problems:: processes:: reaper:: \
 	register:: roles:: routes:: sold_out:: stampede:: ticket_cancel:: tickets::
 # They look into a file, or fill one.
 CLUSTER_SKIP = --skip the_first_answer_comes_again_byte_for_byte --skip without_a_limit_a_page_has_fifty \
@@ -66,11 +66,12 @@ pages: ## Drive the pages in a real browser, and keep pictures of them under tar
 	tests/pages/run $${CARGO_TARGET_DIR:-target}/debug/lastseat target/pages
 
 check: lint ## What must pass before a commit: format, lints, all tests
-	cargo test --quiet
+	cargo test --quiet --features relay
 
 lint: ## Format and lints only
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --all-targets --features relay -- -D warnings
 
 clean: ## Remove everything that was built
 	cargo clean

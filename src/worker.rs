@@ -276,6 +276,8 @@ struct Worker {
 impl Worker {
     fn run(&self) {
         let mut taken = Vec::with_capacity(TAKEN_TOGETHER_MAX);
+        // After a panic, nobody else may come for what is queued.
+        self.state.commits.lead();
         while let Ok(first) = self.requests.recv() {
             taken.push(first);
             taken.extend(self.requests.try_iter().take(TAKEN_TOGETHER_MAX - 1));
@@ -323,8 +325,10 @@ impl Worker {
             Err(problem) => return reply.send(Err(problem)),
         };
         let job = Box::new(PendingJob {
-            panics: self.state.settings.test_hooks
-                && request.head.headers.one("X-Test-Panic") == Field::Once("job"),
+            panics: match request.head.headers.one("X-Test-Panic") {
+                Field::Once(place) if self.state.settings.test_hooks => place.to_owned(),
+                _ => String::new(),
+            },
             request_id: request.id,
             work,
             reply,
@@ -342,14 +346,15 @@ struct PendingJob {
     work: Box<dyn Work>,
     reply: Reply,
     state: Arc<State>,
-    panics: bool,
+    /// Where X-Test-Panic asks for a panic.
+    panics: String,
 }
 
 impl Job for PendingJob {
     fn run(&mut self, tx: &Tx, now: Timestamp) -> std::result::Result<(), Error> {
         logging::set_current_request(&self.request_id);
         self.work.run(tx, now)?;
-        assert!(!self.panics, "asked for by X-Test-Panic");
+        assert!(self.panics != "job", "asked for by X-Test-Panic");
         Ok(())
     }
 
@@ -358,6 +363,7 @@ impl Job for PendingJob {
     }
 
     fn finish(self: Box<Self>, outcome: std::result::Result<(), Error>) {
+        logging::set_current_request(&self.request_id);
         // A full queue or a bug says nothing of the disk.
         if matches!(
             outcome,
@@ -369,6 +375,7 @@ impl Job for PendingJob {
             let now_ns = self.state.clock.monotonic_ns();
             self.state.readiness.note(now_ns, &outcome);
         }
+        assert!(self.panics != "finish", "asked for by X-Test-Panic");
         let result = match outcome {
             Ok(()) => self.work.respond(),
             Err(failure) => Err(failure.into()),

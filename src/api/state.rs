@@ -11,6 +11,7 @@ use super::auth::Auth;
 use super::cors::Cors;
 use super::rate_limit::{Limiter, RateLimit};
 use super::sold_out::SoldOut;
+use super::watch::Watch;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::message::ClientAddress;
@@ -33,6 +34,7 @@ pub struct Settings {
     pub cors: Cors,
     /// What is verified, one event at a time.
     pub db: Location,
+    pub streams_max: usize,
     /// Why the server is not ready, if it is not.
     pub unready: Arc<Unready>,
     /// Whether X-Test-Panic is heeded.
@@ -47,6 +49,7 @@ pub struct State {
     pub limiter: Option<Limiter<ClientAddress>>,
     pub key_limiter: Option<Limiter<i64>>,
     pub sold_out: SoldOut,
+    pub watch: Arc<Watch>,
     pub readiness: Readiness,
     pub reaper_runs: Arc<AtomicBool>,
     verifying: Mutex<()>,
@@ -67,6 +70,7 @@ impl State {
             exports.0.send(db).expect("the channel has room for each");
         }
         State {
+            watch: Arc::new(Watch::new(settings.streams_max)),
             limiter: settings.rate_limit.map(|l| Limiter::new("default", l)),
             key_limiter: settings.key_rate_limit.map(|l| Limiter::new("key", l)),
             settings,

@@ -8,11 +8,11 @@ use crate::model::{
     Event, EventChange, EventStatus, IdempotencyKey, LedgerKind, NewEvent, Spots, Timestamp,
     is_sales_window,
 };
-use crate::store::{Account, Tx};
+use crate::store::{Account, Entry, Tx};
 
 /// A change that needs more spots than are free, because holds have expired and are not swept yet,
 /// releases at most so many in a transaction.
-const RELEASED_PER_TRANSACTION_MAX: i64 = 5_000;
+const RELEASED_PER_TRANSACTION_MAX: i64 = 2_000;
 
 /// Puts an event on sale. `hold_ms_default` holds where the organizer asks for nothing else.
 ///
@@ -34,13 +34,8 @@ pub fn create_event(
             changes: 1,
             available_spots: new.total_spots.get(),
         };
-        tx.ledger_insert(
-            now,
-            account,
-            LedgerKind::Created,
-            None,
-            new.total_spots.get(),
-        )?;
+        let entry = Entry::of_event(LedgerKind::Created, new.total_spots.get());
+        tx.ledger_insert(now, account, entry)?;
         Ok((show_event(tx, now, id)?, Subject::Event(id)))
     })
 }
@@ -114,13 +109,8 @@ fn write_change(tx: &Tx, now: Timestamp, after: &Event, spots: i64) -> Result<()
         return Err(Error::Unfinished);
     }
     tx.event_update(after, spots)?;
-    tx.ledger_insert(
-        now,
-        account.after(1, spots),
-        LedgerKind::Changed,
-        None,
-        spots,
-    )
+    let entry = Entry::of_event(LedgerKind::Changed, spots);
+    tx.ledger_insert(now, account.after(1, spots), entry)
 }
 
 /// Calls an event off: every live ticket is cancelled with it. A cancelled event stays as it is.
@@ -146,9 +136,14 @@ pub fn cancel_event(
                 "{cancelled} cancelled tickets of event {id} have {rows} ledger rows"
             )));
         }
-        tx.event_cancel(id, rows + 1, rows)?;
-        let last = account.after(rows + 1, rows);
-        tx.ledger_insert(now, last, LedgerKind::EventCancelled, None, 0)?;
+        let last = match rows {
+            0 => account,
+            _ => tx.account_after(account, rows)?,
+        };
+        let spots = last.available_spots - account.available_spots;
+        tx.event_cancel(id, rows + 1, spots)?;
+        let entry = Entry::of_event(LedgerKind::EventCancelled, 0);
+        tx.ledger_insert(now, last.after(1, 0), entry)?;
         Ok((show_event(tx, now, id)?, Subject::Event(id)))
     })
 }

@@ -2,8 +2,8 @@
 
 use super::ledger::{enter, open_account};
 use crate::error::Error;
-use crate::model::{LedgerKind, Timestamp};
-use crate::store::{Account, Tx};
+use crate::model::{LedgerKind, OwnTicket, Timestamp};
+use crate::store::{Account, Entry, Tx};
 
 /// Releases up to `limit` expired holds of an event, the longest expired first. Returns how many.
 pub fn release_expired_holds(
@@ -32,10 +32,13 @@ pub(super) fn release_holds(
             "{released} expired holds of event {event_id} have {rows} ledger rows"
         )));
     }
-    if rows > 0 {
-        tx.event_return_spots(event_id, rows, rows)?;
+    if rows == 0 {
+        return Ok(account);
     }
-    Ok(account.after(rows, rows))
+    let after = tx.account_after(account, rows)?;
+    let spots = after.available_spots - account.available_spots;
+    tx.event_return_spots(event_id, rows, spots)?;
+    Ok(after)
 }
 
 /// Releases one hold that has expired. Returns the account after it.
@@ -43,13 +46,15 @@ pub(super) fn release_hold(
     tx: &Tx,
     now: Timestamp,
     account: Account,
-    ticket_seq: i64,
+    own: &OwnTicket,
 ) -> Result<Account, Error> {
-    if !tx.ticket_expire(ticket_seq, now)? {
-        let what = format!("ticket {ticket_seq} was a live hold when it was to expire");
+    let seq = own.seq;
+    if !tx.ticket_expire(seq, now)? {
+        let what = format!("ticket {seq} was a live hold when it was to expire");
         return Err(Error::Internal(what));
     }
-    enter(tx, now, account, LedgerKind::Expired, ticket_seq, 1)
+    let entry = Entry::of_ticket(LedgerKind::Expired, seq, own.spots);
+    enter(tx, now, account, entry.freeing())
 }
 
 /// The events that have something to release.

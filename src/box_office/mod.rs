@@ -5,6 +5,7 @@
 //! the rest of their batch. The only thing written before a refusal is the release of an expired
 //! hold, which is right whatever follows.
 
+mod changes;
 mod events;
 mod holds;
 mod keys;
@@ -13,16 +14,20 @@ mod once;
 mod register;
 mod tickets;
 
+pub use changes::{last_change, list_changes};
 pub use events::{
     cancel_event, change_event, create_event, list_events, newest_events, show_event,
 };
 pub use holds::{events_with_expired_holds, release_expired_holds};
-pub use keys::{add_key, find_key_holder, list_keys, owns_event, owns_ticket, revoke_key};
+pub use keys::{
+    add_key, find_key_holder, is_key_live, is_public_event, is_public_ticket, list_keys,
+    owns_event, owns_ticket, revoke_key,
+};
 pub use once::{Done, Replay};
 pub use register::{Registration, check_can_register, register};
 pub use tickets::{
-    TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, find_by_door_code, list_tickets,
-    show_door_code, show_ticket,
+    TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, extend, find_by_door_code,
+    list_tickets, show_door_code, show_ticket,
 };
 
 use crate::error::Error;

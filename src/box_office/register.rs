@@ -1,4 +1,6 @@
-//! The sale: one spot, one ticket, one transaction.
+//! The sale: one party's spots, one ticket, one transaction.
+
+use serde::{Serialize, Serializer};
 
 use super::holds::{release_hold, release_holds};
 use super::once::{Done, Subject, check_replay, once};
@@ -6,30 +8,31 @@ use crate::error::Error;
 use crate::model::{
     Email, EventStatus, IdempotencyKey, LedgerKind, Sale, Ticket, TicketId, Timestamp,
 };
-use crate::store::{Account, Tx};
+use crate::store::{Account, Entry, Tx};
 
-/// At most so many expired holds are released by one sale: enough to find a spot, and no buyer
-/// waits for a sweep.
-const RELEASED_PER_SALE_MAX: i64 = 32;
+/// At most so many expired holds are released by one sale: enough for the largest party, and no
+/// buyer waits for a sweep.
+const RELEASED_PER_SALE_MAX: i64 = 100;
 
 /// What a buyer asks for.
 #[derive(Clone, Debug)]
 pub struct Registration {
     pub event_id: i64,
     pub email: Email,
+    pub spots: i64,
     pub key: Option<IdempotencyKey>,
     /// The ticket's id, should one be sold.
     pub ticket_id: TicketId,
 }
 
-/// Sells one spot.
+/// Sells the party's spots: all of them, or none.
 ///
-/// Errors, in this order: `EventNotFound`, `IdempotencyKeyReused`, (a replay,) `EventCancelled`,
-/// `SalesNotOpen`, `SalesClosed`, `AlreadyRegistered`, `SoldOut`.
+/// Errors, in this order: `EventNotFound`, `IdempotencyKeyReused`, (a replay,) `PartyTooLarge`,
+/// `EventCancelled`, `SalesNotOpen`, `SalesClosed`, `AlreadyRegistered`, `SoldOut`.
 pub fn register(tx: &Tx, now: Timestamp, asked: &Registration) -> Result<Done<Ticket>, Error> {
     let (sale, account) = find_sale(tx, asked)?;
     once(tx, now, asked.key.as_ref(), request(asked), || {
-        check_sale(&sale, now)?;
+        check_sale(&sale, now, asked)?;
         sell(tx, now, asked, &sale, account)
     })
 }
@@ -43,7 +46,7 @@ pub fn check_can_register(tx: &Tx, now: Timestamp, asked: &Registration) -> Resu
     {
         return Ok(());
     }
-    check_sale(&sale, now)
+    check_sale(&sale, now, asked)
 }
 
 fn find_sale(tx: &Tx, asked: &Registration) -> Result<(Sale, Account), Error> {
@@ -52,11 +55,30 @@ fn find_sale(tx: &Tx, asked: &Registration) -> Result<(Sale, Account), Error> {
 }
 
 /// What a key stands for.
-fn request(asked: &Registration) -> (&'static str, i64, &str) {
-    ("register", asked.event_id, asked.email.folded())
+fn request(asked: &Registration) -> impl Serialize {
+    Request(asked)
 }
 
-fn check_sale(sale: &Sale, now: Timestamp) -> Result<(), Error> {
+struct Request<'r>(&'r Registration);
+
+impl Serialize for Request<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Registration {
+            event_id, spots, ..
+        } = self.0;
+        let email = self.0.email.folded();
+        match spots {
+            1 => ("register", event_id, email).serialize(to),
+            _ => ("register", event_id, email, spots).serialize(to),
+        }
+    }
+}
+
+fn check_sale(sale: &Sale, now: Timestamp, asked: &Registration) -> Result<(), Error> {
+    if asked.spots > sale.party_max {
+        let party_max = sale.party_max;
+        return Err(Error::PartyTooLarge { party_max });
+    }
     if sale.status == EventStatus::Cancelled {
         return Err(Error::EventCancelled);
     }
@@ -70,8 +92,8 @@ fn check_sale(sale: &Sale, now: Timestamp) -> Result<(), Error> {
         Some(own) if !own.is_expired_hold(now) => Err(Error::AlreadyRegistered),
         // An expired hold of one's own frees a spot.
         Some(_) => Ok(()),
-        None if sale.available_spots == 0 && sale.next_expiry.is_none_or(|t| now < t) => {
-            Err(sold_out(sale))
+        None if sale.available_spots < asked.spots && sale.next_expiry.is_none_or(|t| now < t) => {
+            Err(sold_out(sale, sale.available_spots))
         }
         None => Ok(()),
     }
@@ -86,29 +108,28 @@ fn sell(
 ) -> Result<(Ticket, Subject), Error> {
     let event_id = asked.event_id;
     if let Some(own) = &sale.own {
-        account = release_hold(tx, now, account, own.seq)?;
-    } else if sale.available_spots == 0 {
+        account = release_hold(tx, now, account, own)?;
+    }
+    let spots = asked.spots;
+    if account.available_spots < spots {
         account = release_holds(tx, now, account, RELEASED_PER_SALE_MAX)?;
     }
-    if !tx.event_take_spots(account, 1) {
-        return Err(sold_out(sale));
+    if !tx.event_take_spots(account, spots) {
+        return Err(sold_out(sale, account.available_spots));
     }
     let expires_at = now.plus_ms(sale.hold_ms);
-    let seq = tx.ticket_insert(&asked.ticket_id, event_id, &asked.email, now, expires_at)?;
-    tx.ledger_insert(
-        now,
-        account.after(1, -1),
-        LedgerKind::Reserved,
-        Some(seq),
-        -1,
-    )?;
-    let email = asked.email.as_str().to_owned();
-    let ticket = Ticket::reserved(asked.ticket_id, event_id, email, now, expires_at);
+    let (id, email) = (asked.ticket_id, &asked.email);
+    let seq = tx.ticket_insert(&id, event_id, email, spots, now, expires_at)?;
+    let entry = Entry::of_ticket(LedgerKind::Reserved, seq, spots);
+    tx.ledger_insert(now, account.after(1, -spots), entry.taking())?;
+    let email = email.as_str().to_owned();
+    let ticket = Ticket::reserved(id, event_id, email, spots, now, expires_at);
     Ok((ticket, Subject::Ticket(seq)))
 }
 
-fn sold_out(sale: &Sale) -> Error {
+fn sold_out(sale: &Sale, available_spots: i64) -> Error {
     Error::SoldOut {
+        available_spots,
         next_expiry: sale.next_expiry,
     }
 }

@@ -8,9 +8,17 @@ use super::input::{Whole, given, is_invisible};
 use super::ticket::OwnTicket;
 
 const NAME_CHARS_MAX: usize = 200;
+const PAYMENT_URL_BYTES_MAX: usize = 500;
 
 type TotalSpots = Whole<1, 1_000_000>;
 type HoldSeconds = Whole<10, 3_600>;
+type HoldSecondsMax = Whole<10, 86_400>;
+type PartyMax = Whole<1, 100>;
+
+/// So many spots a ticket is for at most, if the organizer says nothing.
+const PARTY_MAX_DEFAULT: i64 = 10;
+/// So many holds an extended hold is as long as at most, if the organizer says nothing.
+const HOLDS_MAX_DEFAULT: i64 = 3;
 
 /// What an event is called: 1 to 200 characters, trimmed. It looks like what it is: nothing in it is
 /// invisible or turns the direction of the text around it.
@@ -52,6 +60,33 @@ fn has_invisible(name: &str) -> bool {
     })
 }
 
+/// Where buyers pay: a link that names their ticket. What it leads to confirms the ticket when it has
+/// the money.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PaymentUrl(String);
+
+parsed!(PaymentUrl, {"type": "string", "maxLength": PAYMENT_URL_BYTES_MAX, "pattern": r"^https?://[!-~]*\{ticket_id\}[!-~]*$"});
+
+impl PaymentUrl {
+    /// A link that a browser may follow to: nothing that it would run.
+    pub fn parse(text: &str) -> Result<PaymentUrl, &'static str> {
+        let is_web = text.starts_with("https://") || text.starts_with("http://");
+        let is_visible = text.bytes().all(|b| b.is_ascii_graphic());
+        if !is_web || !is_visible || !text.contains("{ticket_id}") {
+            return Err("must be an https:// or http:// link with {ticket_id} in it");
+        }
+        if text.len() > PAYMENT_URL_BYTES_MAX {
+            return Err("must have at most 500 characters");
+        }
+        Ok(PaymentUrl(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 names!(
     EventStatus { OnSale = "on_sale", Cancelled = "cancelled" }
 );
@@ -78,10 +113,53 @@ pub struct NewEvent {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "HoldSeconds")]
     pub hold_seconds: Option<HoldSeconds>,
+    /// How long a hold can be made by extending it, from the reservation on; three times
+    /// `hold_seconds`, if it is left out.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "HoldSecondsMax")]
+    pub hold_seconds_max: Option<HoldSecondsMax>,
+    /// How many spots a ticket can be for; 10, if it is left out.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "PartyMax")]
+    pub party_max: Option<PartyMax>,
+    /// Whether anybody can buy without a key.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "bool")]
+    pub public_sale: Option<bool>,
+    /// Where buyers pay.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "PaymentUrl")]
+    pub payment_url: Option<PaymentUrl>,
     // The key of the organizer who asks, if it was one.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub owner_key_id: Option<i64>,
+}
+
+impl NewEvent {
+    pub fn party_max(&self) -> i64 {
+        self.party_max.map_or(PARTY_MAX_DEFAULT, Whole::get)
+    }
+
+    pub fn hold_max_ms(&self) -> Option<i64> {
+        self.hold_seconds_max.map(|s| s.get() * 1_000)
+    }
 }
 
 /// An event as clients see it. When it is cancelled nobody holds a ticket any more, so
@@ -103,9 +181,22 @@ pub struct Event {
     /// How long a spot is held for a buyer who has not confirmed, rounded up to whole seconds.
     #[schemars(range(min = 1, max = 3_600))]
     pub hold_seconds: i64,
+    /// How long a hold can be made by extending it, from the reservation on.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub hold_seconds_max: i64,
+    /// How many spots a ticket can be for.
+    #[schemars(range(min = 1, max = 100))]
+    pub party_max: i64,
+    /// Whether anybody can buy without a key.
+    pub public_sale: bool,
+    /// Where buyers pay: `{ticket_id}` stands for the ticket's id.
+    pub payment_url: Option<String>,
     pub created_at: Timestamp,
     #[serde(skip)]
     pub hold_ms: i64,
+    /// None: three times `hold_ms`.
+    #[serde(skip)]
+    pub hold_max_ms: Option<i64>,
 }
 
 /// What an organizer changes; None stays as it is. Of the optional times, `Some(None)` takes one away.
@@ -131,13 +222,38 @@ pub struct EventChange {
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HoldSeconds")]
     pub hold_seconds: Option<HoldSeconds>,
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HoldSecondsMax")]
+    pub hold_seconds_max: Option<HoldSecondsMax>,
+    /// For tickets that are sold from now on.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartyMax")]
+    pub party_max: Option<PartyMax>,
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub public_sale: Option<bool>,
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<PaymentUrl>")]
+    pub payment_url: Option<Option<PaymentUrl>>,
+}
+
+/// The longest that a hold can be made.
+pub fn hold_max_ms(hold_ms: i64, hold_max_ms: Option<i64>) -> i64 {
+    hold_max_ms.unwrap_or(HOLDS_MAX_DEFAULT * hold_ms)
+}
+
+/// As people are told.
+pub fn seconds(ms: i64) -> i64 {
+    (ms + 999) / 1_000
 }
 
 impl EventChange {
     /// The event as it will be.
     pub fn applied_to(&self, event: &Event) -> Event {
         let total_spots = self.total_spots.map_or(event.total_spots, Whole::get);
-        let hold_seconds = self.hold_seconds.map(Whole::get);
+        let hold_ms = self.hold_seconds.map_or(event.hold_ms, |s| s.get() * 1_000);
+        let max_ms = self.hold_seconds_max.map(|s| s.get() * 1_000);
+        let max_ms = max_ms.or(event.hold_max_ms);
         Event {
             name: match &self.name {
                 Some(name) => name.as_str().to_owned(),
@@ -148,8 +264,16 @@ impl EventChange {
             starts_at: self.starts_at.unwrap_or(event.starts_at),
             sales_open_at: self.sales_open_at.unwrap_or(event.sales_open_at),
             sales_close_at: self.sales_close_at.unwrap_or(event.sales_close_at),
-            hold_seconds: hold_seconds.unwrap_or(event.hold_seconds),
-            hold_ms: hold_seconds.map_or(event.hold_ms, |s| s * 1_000),
+            hold_seconds: seconds(hold_ms),
+            hold_seconds_max: seconds(hold_max_ms(hold_ms, max_ms)),
+            party_max: self.party_max.map_or(event.party_max, Whole::get),
+            public_sale: self.public_sale.unwrap_or(event.public_sale),
+            payment_url: match &self.payment_url {
+                Some(url) => url.as_ref().map(|url| url.as_str().to_owned()),
+                None => event.payment_url.clone(),
+            },
+            hold_ms,
+            hold_max_ms: max_ms,
             ..*event
         }
     }
@@ -168,7 +292,7 @@ pub struct Spots {
     pub available_spots: i64,
 }
 
-/// All that decides whether an address gets a spot of an event.
+/// All that decides whether an address gets spots of an event.
 #[derive(Clone, Debug)]
 pub struct Sale {
     pub status: EventStatus,
@@ -176,8 +300,9 @@ pub struct Sale {
     pub sales_open_at: Option<Timestamp>,
     pub sales_close_at: Option<Timestamp>,
     pub hold_ms: i64,
+    pub party_max: i64,
     /// The live ticket that the address has already, or a hold that has expired.
     pub own: Option<OwnTicket>,
-    /// If no spot is free: when the event's first hold ends or has ended.
+    /// If fewer than `party_max` spots are free: when the event's first hold ends or has ended.
     pub next_expiry: Option<Timestamp>,
 }

@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 use uuid::{NoContext, Uuid};
 
 use super::Timestamp;
+use super::input::Whole;
+
+const PAYMENT_REF_BYTES_MAX: usize = 255;
+
+/// How many spots one ticket is for; an event may allow fewer.
+pub type PartySpots = Whole<1, 100>;
 
 /// The holder's secret: 74 random bits behind the time (UUIDv7, RFC 9562). The time in front lets
 /// new tickets land side by side in the index. People see its hyphenated form.
@@ -50,6 +56,27 @@ names!(
     /// `reserved` -> `confirmed` | `cancelled`; `confirmed` -> `cancelled`. Nothing else, ever.
     TicketStatus { Reserved = "reserved", Confirmed = "confirmed", Cancelled = "cancelled" }
 );
+/// What the payment is called where it was made: 1 to 255 visible ASCII characters.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PaymentRef(String);
+
+parsed!(PaymentRef, {"type": "string", "pattern": "^[!-~]{1,255}$"});
+
+impl PaymentRef {
+    pub fn parse(text: &str) -> Result<PaymentRef, &'static str> {
+        let visible = text.bytes().all(|b| b.is_ascii_graphic());
+        if text.is_empty() || text.len() > PAYMENT_REF_BYTES_MAX || !visible {
+            return Err("must be 1 to 255 visible ASCII characters");
+        }
+        Ok(PaymentRef(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 names!(
     CancelReason { Expired = "expired", Holder = "holder", Organizer = "organizer" }
 );
@@ -58,6 +85,7 @@ pub struct OwnTicket {
     pub seq: i64,
     pub status: TicketStatus,
     pub expires_at: Timestamp,
+    pub spots: i64,
 }
 
 impl OwnTicket {
@@ -87,6 +115,9 @@ pub struct Ticket {
     pub ticket_id: TicketId,
     pub event_id: i64,
     pub email: String,
+    /// How many come in with it.
+    #[schemars(range(min = 1, max = 100))]
+    pub spots: i64,
     pub status: TicketStatus,
     pub created_at: Timestamp,
     /// Only while reserved.
@@ -102,9 +133,18 @@ pub struct Ticket {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CancelReason", default)]
     pub cancel_reason: Option<CancelReason>,
+    /// When the first of them came in.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Timestamp", default)]
     pub checked_in_at: Option<Timestamp>,
+    /// How many of them have come in, if any has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartySpots", default)]
+    pub checked_in_spots: Option<i64>,
+    /// As it was confirmed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PaymentRef", default)]
+    pub payment_ref: Option<String>,
 }
 
 impl Ticket {
@@ -112,6 +152,7 @@ impl Ticket {
         ticket_id: TicketId,
         event_id: i64,
         email: String,
+        spots: i64,
         created_at: Timestamp,
         expires_at: Timestamp,
     ) -> Ticket {
@@ -119,6 +160,7 @@ impl Ticket {
             ticket_id,
             event_id,
             email,
+            spots,
             status: TicketStatus::Reserved,
             created_at,
             expires_at: Some(expires_at),
@@ -126,6 +168,8 @@ impl Ticket {
             cancelled_at: None,
             cancel_reason: None,
             checked_in_at: None,
+            checked_in_spots: None,
+            payment_ref: None,
         }
     }
 }
@@ -144,6 +188,9 @@ pub struct TicketRecord {
     pub cancelled_at: Option<Timestamp>,
     pub cancel_reason: Option<CancelReason>,
     pub checked_in_at: Option<Timestamp>,
+    pub spots: i64,
+    pub checked_in_spots: i64,
+    pub payment_ref: Option<String>,
 }
 
 impl TicketRecord {
@@ -155,7 +202,14 @@ impl TicketRecord {
     fn when_reserved(&self) -> Ticket {
         let email = self.email.clone();
         let (id, event_id) = (self.ticket_id, self.event_id);
-        Ticket::reserved(id, event_id, email, self.created_at, self.expires_at)
+        Ticket::reserved(
+            id,
+            event_id,
+            email,
+            self.spots,
+            self.created_at,
+            self.expires_at,
+        )
     }
 
     /// The ticket at `now`. An expired hold is gone at its end, whoever has swept it or not.
@@ -176,6 +230,8 @@ impl TicketRecord {
             cancelled_at: self.cancelled_at,
             cancel_reason: self.cancel_reason,
             checked_in_at: self.checked_in_at,
+            checked_in_spots: Some(self.checked_in_spots).filter(|spots| *spots > 0),
+            payment_ref: self.payment_ref.clone(),
             ..self.when_reserved()
         }
     }

@@ -13,6 +13,7 @@
 
 mod batch;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -179,7 +180,7 @@ impl CommitQueue {
     fn with_baton<T>(&self, f: impl FnOnce(&Db) -> Result<T, Error>) -> Result<T, Error> {
         let writer = self.baton_receiver.recv();
         let baton = self.hold(writer.map_err(|e| Error::Internal(e.to_string()))?);
-        let result = f(baton.writer());
+        let result = guarded(|| f(baton.writer()));
         drop(baton);
         // Whoever came meanwhile has gone away again.
         self.lead();
@@ -207,6 +208,11 @@ impl CommitQueue {
         let Some(oldest) = batch.iter().map(|waiting| waiting.since).min() else {
             return late;
         };
+        // They came together, so any order is theirs. What a sale has to look at is known ahead, until
+        // something else changes it.
+        if writer.is_far() {
+            batch.sort_by_key(|waiting| !matches!(waiting.job.scope(), Scope::Sale { .. }));
+        }
         let deadline = oldest + WAIT_MAX;
         let outcomes = match self.begin(writer, left(deadline)) {
             Ok(transaction) => self.run(writer, transaction, &mut batch, deadline),
@@ -224,7 +230,12 @@ impl CommitQueue {
 
     fn finish(&self, waiting: Waiting, outcome: Result<(), Error>) {
         if outcome != Err(Error::Unfinished) {
-            return waiting.job.finish(outcome);
+            // A panic must not cost the other jobs of the batch their outcome.
+            let _ = guarded(|| {
+                waiting.job.finish(outcome);
+                Ok(())
+            });
+            return;
         }
         if let Err(job) = self.submit(waiting.job) {
             job.finish(Err(Error::Overloaded));
@@ -312,4 +323,9 @@ fn count(outcomes: &[Result<(), Error>]) {
     } else {
         METRICS.commits_failed.inc();
     }
+}
+
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::Internal("a job panicked".into())))
 }

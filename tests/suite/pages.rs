@@ -2,8 +2,8 @@
 //! but itself. What they do is tried in a browser, by `make pages`.
 
 use super::contract_support::{
-    JSON, ORGANIZER, assert_problem, cancel_ticket, check_in, frozen, list, sell, sell_for_good,
-    send, unlimited,
+    JSON, ORGANIZER, assert_problem, cancel_ticket, change_event, check_in, frozen, list, sell,
+    sell_for_good, send, unlimited,
 };
 use super::keys::add;
 use crate::support::{Client, Response, Server, fresh_source};
@@ -140,6 +140,31 @@ fn a_page_speaks_the_readers_language() {
         }
         assert_eq!(etags.len(), 2, "{path}");
     }
+}
+
+#[test]
+fn an_event_names_where_to_pay() {
+    let server = unlimited();
+    let url = "https://pay.example/?for={ticket_id}";
+    let body = format!(r#"{{"name":"Walk","total_spots":5,"payment_url":"{url}"}}"#);
+    let made = send(&server, "POST", "/events", &[ORGANIZER, JSON], Some(&body));
+    assert_eq!(made.expect_status(201).json()["payment_url"], url);
+    assert_eq!(server.get("/events/1").json()["payment_url"], url);
+    let taken_away = change_event(&server, 1, r#"{"payment_url":null}"#).expect_status(200);
+    assert!(taken_away.json()["payment_url"].is_null());
+}
+
+/// Whoever buys without a key gets the picture without one.
+#[test]
+fn the_picture_of_a_public_sale_takes_no_key() {
+    let server = unlimited();
+    let event = server.create_event("Walk", 5);
+    change_event(&server, event, r#"{"public_sale":true}"#).expect_status(200);
+    let path = format!(
+        "/tickets/{}/qr.svg",
+        sell_for_good(&server, event, "ada@example.com")
+    );
+    send(&server, "GET", &path, &[], None).expect_status(200);
 }
 
 /// Every text is there in every language.

@@ -4,6 +4,7 @@
 //! the box office refuses.
 
 mod attendees;
+pub mod changes;
 pub mod events;
 pub mod index;
 pub mod metrics;
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use attendees::csv_head;
+pub use changes::event_in_stream;
 
 use super::auth::check_reach;
 use super::body::invalid;

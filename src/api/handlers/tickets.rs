@@ -1,11 +1,11 @@
-//! Tickets: sold, shown, listed, confirmed, cancelled, used to come in.
+//! Tickets: sold, shown, listed, extended, confirmed, cancelled, used to come in.
 
 use qrcode::QrCode;
 use qrcode::render::svg;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Handled, Nothing, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
+use super::{Handled, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
 use crate::api::auth::check_reach;
 use crate::api::body::{self, invalid};
 use crate::api::endpoint::{Call, Outcome};
@@ -14,14 +14,20 @@ use crate::api::state::Context;
 use crate::box_office::{self, Done, Registration, TicketFilter, TicketRequest};
 use crate::error::Error;
 use crate::message::{Problem, Response, SVG, prefers_text};
-use crate::model::{DoorCode, Email, IdempotencyKey, Ticket, TicketId, TicketStatus, given};
+use crate::model::{
+    DoorCode, Email, IdempotencyKey, PartySpots, PaymentRef, Ticket, TicketId, TicketStatus, given,
+};
 use crate::store::{Scope, Tx};
 
-/// Who wants a spot.
+/// Who wants spots.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Buyer {
     email: Email,
+    /// How many, at most the event's `party_max`: all of them or none; 1, if it is left out.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "PartySpots")]
+    spots: Option<PartySpots>,
     /// As the header Idempotency-Key.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "IdempotencyKey")]
@@ -37,6 +43,42 @@ pub struct Holder {
     email: Option<Email>,
 }
 
+/// A holder who confirms.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Payer {
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "Email")]
+    email: Option<Email>,
+    /// What the payment is called where it was made; kept with the ticket.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "PaymentRef")]
+    payment_ref: Option<PaymentRef>,
+}
+
+/// A holder who gives back.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Returner {
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "Email")]
+    email: Option<Email>,
+    /// So many of the ticket's spots, fewer than all; all of them, if it is left out.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "PartySpots")]
+    spots: Option<PartySpots>,
+}
+
+/// Those of a party who come in.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guests {
+    /// How many; all who have not come yet, if it is left out.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "PartySpots")]
+    spots: Option<PartySpots>,
+}
+
 pub fn register(context: &Context, call: &Call) -> Handled {
     let buyer: Buyer = body::parse(call.request)?;
     let key = idempotency_key(call, buyer.idempotency_key)?;
@@ -46,6 +88,7 @@ pub fn register(context: &Context, call: &Call) -> Handled {
     let asked = Registration {
         event_id,
         email: buyer.email,
+        spots: buyer.spots.map_or(1, PartySpots::get),
         key,
         ticket_id,
     };
@@ -101,7 +144,7 @@ pub fn list(context: &Context, call: &Call) -> Handled {
 }
 
 fn list_page(context: &Context, call: &Call, status: Option<TicketStatus>) -> Handled {
-    let page = Page::parse(call.request.query(), 't')?;
+    let page = Page::parse(call.request.query(), "t")?;
     let event_id = event_id(context, call)?;
     let filter = TicketFilter { event_id, status };
     let now = context.state.clock.now();
@@ -138,21 +181,34 @@ pub fn show(context: &Context, call: &Call) -> Handled {
 }
 
 pub fn confirm(context: &Context, call: &Call) -> Handled {
-    let asked = holders_request(context, call)?;
+    let payer: Payer = body::parse_optional(call.request)?;
+    let mut asked = ticket_request(context, call, payer.email)?;
+    asked.payment = payer.payment_ref;
     commit(context, asked, of_ticket, box_office::confirm, shown)
 }
 
+pub fn extend(context: &Context, call: &Call) -> Handled {
+    let holder: Holder = body::parse_optional(call.request)?;
+    let asked = ticket_request(context, call, holder.email)?;
+    commit(context, asked, of_ticket, box_office::extend, shown)
+}
+
 pub fn cancel(context: &Context, call: &Call) -> Handled {
-    let asked = holders_request(context, call)?;
+    let returner: Returner = body::parse_optional(call.request)?;
+    let mut asked = ticket_request(context, call, returner.email)?;
+    asked.spots = returner.spots.map(PartySpots::get);
     commit(context, asked, of_ticket, box_office::cancel_ticket, shown)
 }
 
 pub fn check_in(context: &Context, call: &Call) -> Handled {
-    let Nothing {} = body::parse_optional(call.request)?;
+    let guests: Guests = body::parse_optional(call.request)?;
+    let key = idempotency_key(call, None)?;
     let asked = TicketRequest {
-        key: idempotency_key(call, None)?,
         ticket_id: ticket_at_door(context, call)?,
         email: None,
+        spots: guests.spots.map(PartySpots::get),
+        payment: None,
+        key,
     };
     commit(context, asked, of_ticket, box_office::check_in, shown)
 }
@@ -191,11 +247,6 @@ fn shown(done: Done<Ticket>, base_path: &str) -> Response {
     }
 }
 
-fn holders_request(context: &Context, call: &Call) -> Result<TicketRequest, Problem> {
-    let holder: Holder = body::parse_optional(call.request)?;
-    ticket_request(context, call, holder.email)
-}
-
 fn ticket_request(
     context: &Context,
     call: &Call,
@@ -205,6 +256,8 @@ fn ticket_request(
     Ok(TicketRequest {
         ticket_id: ticket_id(context, call)?,
         email,
+        spots: None,
+        payment: None,
         key,
     })
 }

@@ -1,9 +1,8 @@
 //! What becomes of a batch: run together, run again, or each job by itself.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use super::{CommitQueue, Job, WAIT_MAX, Waiting, left};
+use super::{CommitQueue, WAIT_MAX, Waiting, guarded, left};
 use crate::error::Error;
 use crate::model::Timestamp;
 use crate::store::db::Transaction;
@@ -95,7 +94,7 @@ impl CommitQueue {
         let tx = transaction.tx();
         let now = self.look_ahead(tx, batch)?;
         for waiting in batch.iter_mut() {
-            match run_guarded(&mut waiting.job, tx, now) {
+            match guarded(|| waiting.job.run(tx, now)) {
                 Err(e @ Error::Conflict(_)) => return Err(e),
                 Err(e) if e != Error::Unfinished => break,
                 outcome => outcomes.push(outcome),
@@ -123,7 +122,7 @@ impl CommitQueue {
             let mut outcome = Ok(());
             transaction
                 .savepoint(|| {
-                    outcome = run_guarded(&mut waiting.job, tx, now);
+                    outcome = guarded(|| waiting.job.run(tx, now));
                     match &outcome {
                         Err(e) if *e != Error::Unfinished => Err(e.clone()),
                         _ => Ok(()),
@@ -147,9 +146,4 @@ impl CommitQueue {
         let scopes = batch.iter().map(|waiting| waiting.job.scope());
         tx.look_ahead(scopes, &self.clock)
     }
-}
-
-fn run_guarded(job: &mut Box<dyn Job>, tx: &Tx, now: Timestamp) -> Result<(), Error> {
-    catch_unwind(AssertUnwindSafe(|| job.run(tx, now)))
-        .unwrap_or_else(|_| Err(Error::Internal("a job panicked".into())))
 }

@@ -3,7 +3,8 @@
 use super::{Call, Row, Statement, Taken, Tx, Value, call, get, parsed};
 use crate::error::Error;
 use crate::model::{
-    Email, Event, EventStatus, NewEvent, OwnTicket, Sale, Spots, TicketStatus, Timestamp,
+    Email, Event, EventStatus, LedgerKind, NewEvent, OwnTicket, PaymentUrl, Sale, Spots,
+    TicketStatus, Timestamp, hold_max_ms, seconds,
 };
 
 /// Where an event's ledger stands: the number of its last row, and what that row left free.
@@ -12,6 +13,56 @@ pub struct Account {
     pub event_id: i64,
     pub changes: i64,
     pub available_spots: i64,
+}
+
+/// What a ledger row says.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'v> {
+    pub kind: LedgerKind,
+    pub ticket_seq: Option<i64>,
+    /// How many of the ticket's spots it is about.
+    pub party: Option<i64>,
+    /// By how many more are available then.
+    pub spots: i64,
+    pub payment_ref: Option<&'v str>,
+}
+
+impl<'v> Entry<'v> {
+    /// About the event itself.
+    pub fn of_event(kind: LedgerKind, spots: i64) -> Entry<'v> {
+        Entry {
+            kind,
+            ticket_seq: None,
+            party: None,
+            spots,
+            payment_ref: None,
+        }
+    }
+
+    /// About so many of a ticket's spots, which stay whose they are.
+    pub fn of_ticket(kind: LedgerKind, ticket_seq: i64, party: i64) -> Entry<'v> {
+        Entry {
+            ticket_seq: Some(ticket_seq),
+            party: Some(party),
+            ..Entry::of_event(kind, 0)
+        }
+    }
+
+    /// The same, and the party's spots become available.
+    pub fn freeing(self) -> Entry<'v> {
+        Entry {
+            spots: self.party.unwrap_or(0),
+            ..self
+        }
+    }
+
+    /// The same, and they are taken.
+    pub fn taking(self) -> Entry<'v> {
+        Entry {
+            spots: -self.party.unwrap_or(0),
+            ..self
+        }
+    }
 }
 
 impl Account {
@@ -57,7 +108,10 @@ impl Tx<'_> {
         self.insert(call!("event_insert",
             name: new.name.as_str(), total_spots: new.total_spots.get(), starts_at: new.starts_at,
             sales_open_at: new.sales_open_at, sales_close_at: new.sales_close_at,
-            hold_ms: hold_ms, now: now, owner_key_id: new.owner_key_id))
+            hold_ms: hold_ms, now: now, owner_key_id: new.owner_key_id,
+            party_max: new.party_max(), hold_max_ms: new.hold_max_ms(),
+            public_sale: i64::from(new.public_sale.unwrap_or(false)),
+            payment_url: new.payment_url.as_ref().map(PaymentUrl::as_str)))
     }
 
     pub fn event_find(&self, id: i64, now: Timestamp) -> Result<Option<Event>, Error> {
@@ -89,13 +143,24 @@ impl Tx<'_> {
         })
     }
 
+    /// The number of its last ledger row.
+    pub fn event_find_changes(&self, id: i64) -> Result<Option<i64>, Error> {
+        self.find(call!("event_find_changes", id: id), |row| get(row, 0))
+    }
+
     /// The key that created it, if one did.
     pub fn event_find_owner(&self, id: i64) -> Result<Option<i64>, Error> {
         let owner = self.find(call!("event_find_owner", id: id), |row| get(row, 0))?;
         Ok(owner.flatten())
     }
 
-    /// What an address that asks for a spot of an event meets, and the event's account.
+    /// Whether anybody may buy without a key.
+    pub fn event_find_public(&self, id: i64) -> Result<bool, Error> {
+        let public = self.find(call!("event_find_public", id: id), |row| get(row, 0))?;
+        Ok(public == Some(1))
+    }
+
+    /// What an address that asks for spots of an event meets, and the event's account.
     pub fn sale_find(
         &self,
         event_id: i64,
@@ -115,8 +180,8 @@ impl Tx<'_> {
         };
         let account = account.after(taken.rows, -taken.spots);
         let available_spots = account.available_spots;
-        // Who finds nothing left is told until when, which had no meaning before.
-        if available_spots == 0 {
+        // Who finds too few left is told until when, which had no meaning before.
+        if available_spots < sale.party_max && sale.available_spots >= sale.party_max {
             self.settle_events()?;
             return self.sale_find(event_id, email);
         }
@@ -151,8 +216,8 @@ impl Tx<'_> {
 
     /// Returns the spots of so many ledger rows.
     pub fn event_return_spots(&self, id: i64, changes: i64, spots: i64) -> Result<(), Error> {
-        self.execute(call!("event_return_spots", id: id, changes: changes, spots: spots))?;
-        Ok(())
+        self.settle_events()?;
+        self.engine_later(call!("event_return_spots", id: id, changes: changes, spots: spots))
     }
 
     /// Writes an event as it will be, with `spots` more than it has.
@@ -160,7 +225,8 @@ impl Tx<'_> {
         self.execute(call!("event_update",
             id: event.id, name: event.name.as_str(), spots: spots, starts_at: event.starts_at,
             sales_open_at: event.sales_open_at, sales_close_at: event.sales_close_at,
-            hold_ms: event.hold_ms))?;
+            hold_ms: event.hold_ms, party_max: event.party_max, hold_max_ms: event.hold_max_ms,
+            public_sale: i64::from(event.public_sale), payment_url: event.payment_url.as_deref()))?;
         Ok(())
     }
 
@@ -177,6 +243,8 @@ pub(super) fn sale_find(event_id: i64, email: &Email) -> Call<'_, 2> {
 
 fn event(row: &dyn Row) -> Result<Event, Error> {
     let hold_ms: i64 = get(row, 8)?;
+    let max_ms: Option<i64> = get(row, 11)?;
+    let public_sale: i64 = get(row, 12)?;
     Ok(Event {
         id: get(row, 0)?,
         name: get(row, 1)?,
@@ -186,19 +254,25 @@ fn event(row: &dyn Row) -> Result<Event, Error> {
         starts_at: get(row, 5)?,
         sales_open_at: get(row, 6)?,
         sales_close_at: get(row, 7)?,
-        hold_seconds: (hold_ms + 999) / 1_000,
+        hold_seconds: seconds(hold_ms),
+        hold_seconds_max: seconds(hold_max_ms(hold_ms, max_ms)),
+        party_max: get(row, 10)?,
+        public_sale: public_sale == 1,
+        payment_url: get(row, 13)?,
         created_at: get(row, 9)?,
         hold_ms,
+        hold_max_ms: max_ms,
     })
 }
 
 fn sale(row: &dyn Row) -> Result<Sale, Error> {
-    let own = match get(row, 7)? {
+    let own = match get(row, 8)? {
         None => None,
         Some(seq) => Some(OwnTicket {
             seq,
-            status: parsed(row, 8, TicketStatus::parse)?,
-            expires_at: get(row, 9)?,
+            status: parsed(row, 9, TicketStatus::parse)?,
+            expires_at: get(row, 10)?,
+            spots: get(row, 11)?,
         }),
     };
     Ok(Sale {
@@ -207,7 +281,8 @@ fn sale(row: &dyn Row) -> Result<Sale, Error> {
         sales_open_at: get(row, 4)?,
         sales_close_at: get(row, 5)?,
         hold_ms: get(row, 6)?,
+        party_max: get(row, 7)?,
         own,
-        next_expiry: get(row, 10)?,
+        next_expiry: get(row, 12)?,
     })
 }

@@ -1,0 +1,2 @@
+-- What a row left free.
+SELECT available_spots FROM ledger WHERE event_id = :event_id AND n = :n;
