@@ -49,7 +49,7 @@ contract: ## Judge /openapi.json and its answers by linters, generated clients, 
 
 # What the suite proves on PostgreSQL as well: all that does not look at a file.
 CLUSTER_TESTS = attendees:: browsers:: caches:: check_in:: event_cancel:: event_change:: event_list:: events:: expiry_race:: idempotency:: \
-	key_reach:: keys:: linearizability:: model:: mounted:: openapi:: postgres:: precedence:: problems:: processes:: reaper:: \
+	key_reach:: keys:: linearizability:: model:: mounted:: openapi:: postgres:: postgres_commit:: precedence:: problems:: processes:: reaper:: \
 	register:: roles:: routes:: sold_out:: stampede:: ticket_cancel:: tickets::
 # They look into a file, or fill one.
 CLUSTER_SKIP = --skip the_first_answer_comes_again_byte_for_byte --skip without_a_limit_a_page_has_fifty \

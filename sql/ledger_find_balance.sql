@@ -1,2 +1,2 @@
--- What a row left free.
-SELECT available_spots FROM ledger WHERE event_id = :event_id AND n = :n;
+-- What a row left free, and in line.
+SELECT available_spots, waiting FROM ledger WHERE event_id = :event_id AND n = :n;

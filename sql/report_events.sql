@@ -1,6 +1,6 @@
 -- One event, or those that most has happened to; and how many there are in all.
 SELECT id, name, status, count(*) OVER ()
 FROM events
-WHERE :event_id IS NULL OR id = :event_id
+WHERE id = :event_id OR :event_id IS NULL
 ORDER BY changes DESC, id
 LIMIT :limit;

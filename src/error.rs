@@ -34,9 +34,14 @@ pub enum Error {
     #[error("sold out")]
     SoldOut {
         available_spots: i64,
+        waiting: i64,
         next_expiry: Option<Timestamp>,
     },
-    /// `minimum`: the live tickets.
+    #[error("{waiting} are in line, which is as many as may be")]
+    LineFull { waiting: i64 },
+    #[error("the ticket is in line, and no spot is held for it yet")]
+    TicketWaiting,
+    /// `minimum`: the spots of live tickets.
     #[error("{minimum} spots are taken, so there cannot be fewer")]
     CapacityBelowCommitted { minimum: i64 },
     #[error("the hold expired at {expired_at}")]

@@ -7,6 +7,7 @@ mod suite {
     // The sale, crowded: never one ticket too many, never a false refusal.
     mod expiry_race;
     mod keep_alive;
+    mod line;
     mod linearizability;
     mod model;
     mod processes;
@@ -83,6 +84,8 @@ mod suite {
     mod metrics;
     #[cfg(feature = "postgres")]
     mod postgres;
+    #[cfg(feature = "postgres")]
+    mod postgres_commit;
     mod reaper;
     #[cfg(feature = "relay")]
     mod relay;

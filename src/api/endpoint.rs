@@ -79,6 +79,8 @@ pub struct Endpoint {
     /// What its body is, and whether there must be one.
     pub body: Option<(SchemaOf, bool)>,
     pub status: u16,
+    /// Whether it may also answer 202 with the same.
+    pub or_accepts: bool,
     /// What it answers. None: text.
     pub answer: Option<SchemaOf>,
     /// What kind of text, if it is text.
@@ -117,6 +119,7 @@ impl Endpoint {
             summary,
             body: None,
             status: 200,
+            or_accepts: false,
             answer: None,
             text: "text/plain",
             is_list: false,
@@ -131,6 +134,11 @@ impl Endpoint {
 
     const fn or_public(mut self) -> Endpoint {
         self.or_public = true;
+        self
+    }
+
+    const fn or_accepts(mut self) -> Endpoint {
+        self.or_accepts = true;
         self
     }
 
@@ -256,9 +264,9 @@ pub static ROUTES: [Route; 21] = {
                 .lists::<Ticket>().or_csv().refuses(&[InvalidRequest, EventNotFound]),
         ]),
         route("/events/{id}/register", OwnEvents, &[
-            E::new(POST, "registerForEvent", USER, "Hold spots for a buyer and those who come along", tickets::register)
-                .or_public().takes::<Buyer>().answers::<Ticket>(201)
-                .refuses(&[EventNotFound, EventCancelled, SalesNotOpen, SalesClosed, AlreadyRegistered, SoldOut]),
+            E::new(POST, "registerForEvent", USER, "Hold spots for a buyer and those who come along, or a place in line", tickets::register)
+                .or_public().or_accepts().takes::<Buyer>().answers::<Ticket>(201)
+                .refuses(&[EventNotFound, EventCancelled, SalesNotOpen, SalesClosed, AlreadyRegistered, SoldOut, LineFull]),
         ]),
         route("/tickets/{id}", TicketsOfOwnEvents, &[
             E::new(GET, "getTicket", USER, "Show a ticket", tickets::show)
@@ -267,12 +275,12 @@ pub static ROUTES: [Route; 21] = {
         route("/tickets/{id}/confirm", TicketsOfOwnEvents, &[
             E::new(POST, "confirmTicket", USER, "Turn a live hold into a confirmed ticket", tickets::confirm)
                 .or_public().may_take::<Payer>().answers::<Ticket>(200)
-                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch, AlreadyConfirmed]),
+                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch, AlreadyConfirmed, TicketWaiting]),
         ]),
         route("/tickets/{id}/extend", TicketsOfOwnEvents, &[
             E::new(POST, "extendTicket", USER, "Give a live hold a whole hold from now on, as far as hold_seconds_max lets it", tickets::extend)
                 .or_public().may_take::<Holder>().answers::<Ticket>(200)
-                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch, AlreadyConfirmed, ExtensionRefused]),
+                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch, AlreadyConfirmed, TicketWaiting, ExtensionRefused]),
         ]),
         route("/tickets/{id}/cancel", TicketsOfOwnEvents, &[
             E::new(POST, "cancelTicket", USER, "Give a ticket or a part of it back; the spots are on sale at once", tickets::cancel)

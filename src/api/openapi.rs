@@ -172,7 +172,7 @@ fn parameters_of(route: &Route, endpoint: &Endpoint) -> Vec<Value> {
 fn parameters() -> Value {
     let parameter = |place: &str, name: &str, what: &str, schema: Value| json!({"in": place, "name": name, "description": what, "required": place == "path", "schema": schema});
     let slugs: Vec<String> = Code::ALL.iter().map(|code| slug(*code)).collect();
-    let statuses = json!({"type": "string", "enum": [TicketStatus::Reserved, TicketStatus::Confirmed, TicketStatus::Cancelled]});
+    let statuses = json!({"type": "string", "enum": [TicketStatus::Reserved, TicketStatus::Confirmed, TicketStatus::Cancelled, TicketStatus::Waiting]});
     let etag = json!({"type": "string"});
     json!({
         "EventId": parameter("path", "id", "The event.", json!({"type": "integer", "minimum": 1, "format": "int64"})),
@@ -183,7 +183,7 @@ fn parameters() -> Value {
         "After": parameter("query", "after", "Where the list goes on: from the Link header of the page before.", json!({"type": "string", "pattern": "^[et][0-9]{1,18}$"})),
         "AfterChange": parameter("query", "after", "The number of the last change that is known.", json!({"type": "integer", "format": "int64", "minimum": 0, "default": 0})),
         "Wait": parameter("query", "wait", "If there is nothing yet, the answer comes as soon as there is, or after so long. Not with text/event-stream.", json!({"type": "string", "pattern": "^([12]?[0-9]|30)s$", "default": "0s"})),
-        "LastEventId": parameter("header", "Last-Event-ID", "Where a stream goes on, instead of after: the id of the last event that was received.", json!({"type": "integer", "format": "int64", "minimum": 0})),
+        "LastEventId": parameter("header", "Last-Event-ID", "Goes before after: the id of the last event that was received.", json!({"type": "string", "pattern": "^[0-9]{1,18}$"})),
         "Status": parameter("query", "status", "Those in this state only.", statuses),
         "IfNoneMatch": parameter("header", "If-None-Match", "An ETag: 304 if it still holds.", etag.clone()),
         "IfMatch": parameter("header", "If-Match", "An ETag: 412 if it holds no more.", etag),
@@ -201,7 +201,7 @@ fn headers() -> Value {
         "Link": header("The next page, as rel=\"next\", if there is one."),
         "ETag": header("Names what is shown, for If-None-Match and If-Match."),
         "Idempotent-Replayed": header("true: the first answer to this key, again."),
-        "Ticket-Status": header("On a replay: what the ticket is by now (reserved, confirmed or cancelled)."),
+        "Ticket-Status": header("On a replay: what the ticket is by now (waiting, reserved, confirmed or cancelled)."),
         "WWW-Authenticate": header("Bearer, and what is wrong with the key (RFC 6750)."),
         "Allow": header("The methods that there are."),
         "Retry-After": header("Seconds."),
@@ -250,6 +250,11 @@ fn responses(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
     let mut responses = Map::new();
     let done =
         json!({"description": endpoint.summary, "headers": with_headers, "content": content});
+    if endpoint.or_accepts {
+        let mut waiting = done.clone();
+        waiting["description"] = json!("There are too few spots, and the ticket is in line.");
+        responses.insert("202".to_owned(), waiting);
+    }
     responses.insert(endpoint.status.to_string(), done);
     if endpoint.is_cached {
         let headers = headers_named(&[("X-Request-Id", true), ("ETag", true)]);
@@ -318,7 +323,7 @@ fn problem_responses() -> Value {
 }
 
 /// What a problem may say beside what every problem says (RFC 9457, 3.2).
-fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Value); 13] {
+fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Value); 15] {
     let time = schemas.subschema_for::<Timestamp>().to_value();
     let or_null = schemas.subschema_for::<Option<Timestamp>>().to_value();
     let role = schemas.subschema_for::<Role>().to_value();
@@ -330,6 +335,8 @@ fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Val
         (Code::SalesNotOpen, "opens_at", time.clone(), at.clone()),
         (Code::SalesClosed, "closed_at", time.clone(), at.clone()),
         (Code::SoldOut, "available_spots", integer.clone(), json!(0)),
+        (Code::SoldOut, "waiting", integer.clone(), json!(0)),
+        (Code::LineFull, "waiting", integer.clone(), json!(100_000)),
         (Code::SoldOut, "next_expiry", or_null.clone(), at.clone()),
         (
             Code::CapacityBelowCommitted,
@@ -405,9 +412,9 @@ fn examples() -> [(&'static str, Value); 7] {
         (
             "Event",
             json!({
-                "id": 1, "name": event, "total_spots": 5, "available_spots": 4, "status": "on_sale",
+                "id": 1, "name": event, "total_spots": 5, "available_spots": 4, "waiting": 0, "status": "on_sale",
                 "starts_at": null, "sales_open_at": null, "sales_close_at": null, "hold_seconds": 300,
-                "hold_seconds_max": 900, "party_max": 10, "public_sale": false, "payment_url": null, "created_at": at,
+                "hold_seconds_max": 900, "party_max": 10, "waiting_max": 100_000, "public_sale": false, "payment_url": null, "created_at": at,
             }),
         ),
         (

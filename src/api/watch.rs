@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_AT_ALL_EVERY: Duration = Duration::from_millis(500);
 /// All streams of ledgers together are dealt so many changes a second, each in its turn: so many
 /// take a twentieth of what two cores can do. In a rush they stay behind, and catch up after it.
-const CHANGES_PER_SECOND: u32 = 20_000;
+const CHANGES_PER_SECOND: u32 = 10_000;
 /// What it takes to read nothing, in changes.
 const CHANGES_A_PIECE_COSTS: u32 = 20;
 

@@ -1,11 +1,14 @@
-//! Holds end by themselves, at `expires_at`. This writes it down and puts their spots on sale.
+//! Holds end by themselves, at `expires_at`. This writes it down, and their spots go to the line or
+//! on sale.
 
 use super::ledger::{enter, open_account};
+use super::line::serve_line;
 use crate::error::Error;
 use crate::model::{LedgerKind, OwnTicket, Timestamp};
 use crate::store::{Account, Entry, Tx};
 
-/// Releases up to `limit` expired holds of an event, the longest expired first. Returns how many.
+/// Releases up to `limit` expired holds of an event, the longest expired first, and serves its line.
+/// Returns how many holds that were.
 pub fn release_expired_holds(
     tx: &Tx,
     now: Timestamp,
@@ -14,10 +17,11 @@ pub fn release_expired_holds(
 ) -> Result<i64, Error> {
     let before = open_account(tx, event_id)?;
     let after = release_holds(tx, now, before, limit)?;
+    serve_line(tx, now, after)?;
     Ok(after.changes - before.changes)
 }
 
-/// The same, for an account that has been opened. Returns the account after it.
+/// Leaves the line to the caller. Returns the account after it.
 pub(super) fn release_holds(
     tx: &Tx,
     now: Timestamp,
@@ -35,9 +39,8 @@ pub(super) fn release_holds(
     if rows == 0 {
         return Ok(account);
     }
-    let after = tx.account_after(account, rows)?;
-    let spots = after.available_spots - account.available_spots;
-    tx.event_return_spots(event_id, rows, spots)?;
+    let after = tx.ledger_find_balance(account, rows)?;
+    tx.event_return_spots(account, after)?;
     Ok(after)
 }
 

@@ -13,8 +13,8 @@ pub fn open_account(tx: &Tx, event_id: i64) -> Result<Account, Error> {
 
 /// Writes the account's next row, and moves the event's spots with it. Returns the account after it.
 pub fn enter(tx: &Tx, now: Timestamp, account: Account, entry: Entry) -> Result<Account, Error> {
-    let account = account.after(1, entry.spots);
-    tx.event_return_spots(account.event_id, 1, entry.spots)?;
-    tx.ledger_insert(now, account, entry)?;
-    Ok(account)
+    let after = account.with(entry);
+    tx.event_return_spots(account, after)?;
+    tx.ledger_insert(now, after, entry)?;
+    Ok(after)
 }

@@ -10,6 +10,7 @@ mod events;
 mod holds;
 mod keys;
 mod ledger;
+mod line;
 mod once;
 mod register;
 mod tickets;
@@ -23,6 +24,7 @@ pub use keys::{
     add_key, find_key_holder, is_key_live, is_public_event, is_public_ticket, list_keys,
     owns_event, owns_ticket, revoke_key,
 };
+pub use line::events_with_line_due;
 pub use once::{Done, Replay};
 pub use register::{Registration, check_can_register, register};
 pub use tickets::{

@@ -2,6 +2,7 @@
 
 use super::events::show_event;
 use super::ledger::{enter, open_account};
+use super::line::serve_line;
 use super::once::{Done, Subject, once};
 use crate::error::Error;
 use crate::model::{
@@ -24,7 +25,15 @@ pub struct TicketRequest {
 
 /// Errors: `TicketNotFound`.
 pub fn show_ticket(tx: &Tx, now: Timestamp, ticket_id: &TicketId) -> Result<Ticket, Error> {
-    Ok(find(tx, ticket_id)?.at(now))
+    let ticket = find(tx, ticket_id)?;
+    let mut shown = ticket.at(now);
+    if let Some(place) = ticket
+        .place
+        .filter(|_| shown.status == TicketStatus::Waiting)
+    {
+        shown.ahead = Some(tx.line_find_ahead(ticket.event_id, place)?);
+    }
+    Ok(shown)
 }
 
 /// The ticket that a door code is of, which never changes: this may be asked outside of the
@@ -60,7 +69,7 @@ pub struct TicketFilter {
 }
 
 /// Up to `limit` tickets behind the position `after` (0: from the beginning) as they are at `now`, in
-/// the order of their sale, each with its own position.
+/// the order in which they were asked for, each with its own position.
 ///
 /// Errors: `EventNotFound`.
 pub fn list_tickets(
@@ -82,7 +91,7 @@ pub fn list_tickets(
 /// which none is named now, stays as it is.
 ///
 /// Errors, in this order: `TicketNotFound`, `IdempotencyKeyReused`, (a replay,) `HoldExpired`,
-/// `TicketCancelled`, `EmailMismatch`, `AlreadyConfirmed`.
+/// `TicketCancelled`, `EmailMismatch`, `AlreadyConfirmed`, `TicketWaiting`.
 pub fn confirm(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<Ticket>, Error> {
     change(tx, now, "confirm", asked, |ticket, shown| {
         check_live(ticket, shown)?;
@@ -97,6 +106,7 @@ pub fn confirm(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<Ti
                 _ => Ok(()),
             };
         }
+        check_held(shown)?;
         let changed = tx.ticket_confirm(ticket.seq, now, payment)?;
         let entry = Entry::of_ticket(LedgerKind::Confirmed, ticket.seq, ticket.spots);
         let entry = Entry {
@@ -111,7 +121,8 @@ pub fn confirm(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<Ti
 /// hold stays as it is.
 ///
 /// Errors, in this order: `TicketNotFound`, `IdempotencyKeyReused`, (a replay,) `HoldExpired`,
-/// `TicketCancelled`, `EmailMismatch`, `AlreadyConfirmed`, `ExtensionRefused`.
+/// `TicketCancelled`, `EmailMismatch`, `AlreadyConfirmed`, `TicketWaiting`,
+/// `ExtensionRefused`.
 pub fn extend(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<Ticket>, Error> {
     change(tx, now, "extend", asked, |ticket, shown| {
         check_live(ticket, shown)?;
@@ -119,15 +130,17 @@ pub fn extend(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<Tic
         if shown.status == TicketStatus::Confirmed {
             return Err(already_confirmed(ticket));
         }
+        check_held(shown)?;
         let event = show_event(tx, now, ticket.event_id)?;
         let whole = now.plus_ms(event.hold_ms);
-        if whole <= ticket.expires_at {
+        let ends_at = ticket.expires_at.unwrap_or(whole);
+        if whole <= ends_at {
             return Ok(());
         }
         let max_ms = hold_max_ms(event.hold_ms, event.hold_max_ms);
-        let expires_at = whole.min(ticket.created_at.plus_ms(max_ms));
-        if expires_at <= ticket.expires_at {
-            let expires_at = ticket.expires_at;
+        let expires_at = whole.min(ticket.reserved_at().plus_ms(max_ms));
+        if expires_at <= ends_at {
+            let expires_at = ends_at;
             return Err(Error::ExtensionRefused { expires_at });
         }
         let changed = tx.ticket_extend(ticket.seq, now, expires_at)?;
@@ -136,7 +149,8 @@ pub fn extend(tx: &Tx, now: Timestamp, asked: &TicketRequest) -> Result<Done<Tic
     })
 }
 
-/// Gives a live ticket back, or so many of its spots; they are on sale at once. A cancelled ticket
+/// Gives a live ticket back, or so many of its spots: they are the line's at once, or on sale. Who is
+/// in line leaves it, or keeps the place with a smaller party. A cancelled ticket
 /// stays as it is, whoever cancelled it, and so does an expired hold.
 ///
 /// Errors, in this order: `TicketNotFound`, `IdempotencyKeyReused`, (a replay,) `EmailMismatch`,
@@ -169,7 +183,18 @@ pub fn cancel_ticket(
             }
         };
         let entry = Entry::of_ticket(kind, ticket.seq, spots);
-        record(tx, now, ticket, changed, entry.freeing())
+        let entry = match ticket
+            .place
+            .filter(|_| shown.status == TicketStatus::Waiting)
+        {
+            None => entry.freeing(),
+            Some(place) if kind == LedgerKind::Cancelled => {
+                tx.line_count(ticket.event_id, place, -1)?;
+                entry.leaving_line()
+            }
+            Some(_) => entry,
+        };
+        record(tx, now, ticket, changed, entry)
     })
 }
 
@@ -229,13 +254,20 @@ fn check_email(asked: &TicketRequest, ticket: &TicketRecord) -> Result<(), Error
 
 /// Errors: `HoldExpired`, `TicketCancelled`.
 fn check_live(ticket: &TicketRecord, shown: &Ticket) -> Result<(), Error> {
-    if shown.cancel_reason == Some(CancelReason::Expired) {
-        return Err(Error::HoldExpired {
-            expired_at: ticket.expires_at,
-        });
+    if let (Some(CancelReason::Expired), Some(expired_at)) =
+        (shown.cancel_reason, ticket.expires_at)
+    {
+        return Err(Error::HoldExpired { expired_at });
     }
     match shown.status {
         TicketStatus::Cancelled => Err(Error::TicketCancelled),
+        _ => Ok(()),
+    }
+}
+
+fn check_held(shown: &Ticket) -> Result<(), Error> {
+    match shown.status {
+        TicketStatus::Waiting => Err(Error::TicketWaiting),
         _ => Ok(()),
     }
 }
@@ -253,7 +285,7 @@ fn already_checked_in(ticket: &TicketRecord) -> Error {
     }
 }
 
-/// Writes into the ledger that the ticket was changed. `changed` false: the statement's own condition
+/// Writes into the ledger that the ticket was changed, and serves the line. `changed` false: the statement's own condition
 /// does not agree with what was decided.
 fn record(
     tx: &Tx,
@@ -271,5 +303,6 @@ fn record(
         return Err(Error::Internal(what));
     }
     let account = open_account(tx, ticket.event_id)?;
-    enter(tx, now, account, entry).map(drop)
+    let account = enter(tx, now, account, entry)?;
+    serve_line(tx, now, account).map(drop)
 }

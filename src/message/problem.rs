@@ -81,7 +81,9 @@ codes! {
     AlreadyRegistered "already_registered" 409 "Already registered"
         "This e-mail address holds a live ticket for the event. A hold that expired or was cancelled does not count.";
     SoldOut "sold_out" 409 "Sold out"
-        "Fewer spots are free than were asked for: the member available_spots says how many. If next_expiry is not null, a hold ends then, and its spots may come back.";
+        "Fewer spots are free than were asked for: the member available_spots says how many, and waiting how many are in line, who come first; register with wait to join them. If next_expiry is not null, a hold ends then, and its spots may come back.";
+    LineFull "line_full" 409 "Line full"
+        "As many are in line as the event's waiting_max allows. The member waiting says how many.";
     CapacityBelowCommitted "capacity_below_committed" 409 "Capacity below what is committed"
         "More spots are held or confirmed than the event would have. The member minimum says how many; cancel tickets first, or ask for at least as many spots.";
     HoldExpired "hold_expired" 410 "Hold expired"
@@ -92,6 +94,8 @@ codes! {
         "The ticket was confirmed before: with another payment_ref, or so that its hold cannot be extended any more.";
     ExtensionRefused "extension_refused" 409 "Extension refused"
         "A hold lasts for the event's hold_seconds_max at most, and this one does. The member expires_at says until when.";
+    TicketWaiting "ticket_waiting" 409 "Still in line"
+        "The ticket is in line, and no spot is held for it yet. Show it again: as soon as its status is reserved it can be confirmed.";
     EmailMismatch "email_mismatch" 409 "E-mail mismatch"
         "The e-mail address that was given is not the ticket's.";
     NotConfirmed "not_confirmed" 409 "Not confirmed"
@@ -232,10 +236,14 @@ impl From<Error> for Problem {
             Error::AlreadyRegistered => plain(Code::AlreadyRegistered),
             Error::SoldOut {
                 available_spots,
+                waiting,
                 next_expiry,
             } => plain(Code::SoldOut)
                 .member("available_spots", json!(available_spots))
+                .member("waiting", json!(waiting))
                 .member("next_expiry", json!(next_expiry)),
+            Error::LineFull { waiting } => plain(Code::LineFull).member("waiting", json!(waiting)),
+            Error::TicketWaiting => plain(Code::TicketWaiting),
             Error::SalesWindowInvalid
             | Error::PartyTooLarge { .. }
             | Error::PartNotSmaller { .. } => plain(Code::InvalidRequest),

@@ -14,9 +14,12 @@ type TotalSpots = Whole<1, 1_000_000>;
 type HoldSeconds = Whole<10, 3_600>;
 type HoldSecondsMax = Whole<10, 86_400>;
 type PartyMax = Whole<1, 100>;
+type WaitingMax = Whole<0, 1_000_000>;
 
 /// So many spots a ticket is for at most, if the organizer says nothing.
 const PARTY_MAX_DEFAULT: i64 = 10;
+/// So many are in line at most, if the organizer says nothing.
+const WAITING_MAX_DEFAULT: i64 = 100_000;
 /// So many holds an extended hold is as long as at most, if the organizer says nothing.
 const HOLDS_MAX_DEFAULT: i64 = 3;
 
@@ -130,6 +133,14 @@ pub struct NewEvent {
     )]
     #[schemars(with = "PartyMax")]
     pub party_max: Option<PartyMax>,
+    /// How many can be in line; 100,000, if it is left out, and with 0 there is no line.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "WaitingMax")]
+    pub waiting_max: Option<WaitingMax>,
     /// Whether anybody can buy without a key.
     #[serde(
         default,
@@ -157,6 +168,10 @@ impl NewEvent {
         self.party_max.map_or(PARTY_MAX_DEFAULT, Whole::get)
     }
 
+    pub fn waiting_max(&self) -> i64 {
+        self.waiting_max.map_or(WAITING_MAX_DEFAULT, Whole::get)
+    }
+
     pub fn hold_max_ms(&self) -> Option<i64> {
         self.hold_seconds_max.map(|s| s.get() * 1_000)
     }
@@ -171,9 +186,12 @@ pub struct Event {
     pub name: String,
     #[schemars(range(min = 1, max = 1_000_000))]
     pub total_spots: i64,
-    /// Expired holds count as free.
+    /// Expired holds count as free, unless somebody is in line.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub available_spots: i64,
+    /// How many tickets are in line.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub waiting: i64,
     pub status: EventStatus,
     pub starts_at: Option<Timestamp>,
     pub sales_open_at: Option<Timestamp>,
@@ -187,6 +205,9 @@ pub struct Event {
     /// How many spots a ticket can be for.
     #[schemars(range(min = 1, max = 100))]
     pub party_max: i64,
+    /// How many tickets can be in line.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub waiting_max: i64,
     /// Whether anybody can buy without a key.
     pub public_sale: bool,
     /// Where buyers pay: `{ticket_id}` stands for the ticket's id.
@@ -229,6 +250,10 @@ pub struct EventChange {
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PartyMax")]
     pub party_max: Option<PartyMax>,
+    /// For those who join from now on.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "WaitingMax")]
+    pub waiting_max: Option<WaitingMax>,
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub public_sale: Option<bool>,
@@ -267,6 +292,7 @@ impl EventChange {
             hold_seconds: seconds(hold_ms),
             hold_seconds_max: seconds(hold_max_ms(hold_ms, max_ms)),
             party_max: self.party_max.map_or(event.party_max, Whole::get),
+            waiting_max: self.waiting_max.map_or(event.waiting_max, Whole::get),
             public_sale: self.public_sale.unwrap_or(event.public_sale),
             payment_url: match &self.payment_url {
                 Some(url) => url.as_ref().map(|url| url.as_str().to_owned()),
@@ -284,12 +310,18 @@ pub fn is_sales_window(open: Option<Timestamp>, close: Option<Timestamp>) -> boo
     open.zip(close).is_none_or(|(open, close)| open < close)
 }
 
+/// Whether sales, and offers to the line, are made at a moment.
+pub fn is_sales_open(open: Option<i64>, close: Option<i64>, at: i64) -> bool {
+    open.is_none_or(|open| open <= at) && close.is_none_or(|close| at < close)
+}
+
 /// How far a sale has come. `available_spots` counts expired holds as free.
 #[derive(Clone, Debug)]
 pub struct Spots {
     pub event_id: i64,
     pub total_spots: i64,
     pub available_spots: i64,
+    pub waiting: i64,
 }
 
 /// All that decides whether an address gets spots of an event.
@@ -301,8 +333,9 @@ pub struct Sale {
     pub sales_close_at: Option<Timestamp>,
     pub hold_ms: i64,
     pub party_max: i64,
+    pub waiting_max: i64,
     /// The live ticket that the address has already, or a hold that has expired.
     pub own: Option<OwnTicket>,
-    /// If fewer than `party_max` spots are free: when the event's first hold ends or has ended.
+    /// If fewer than `party_max` spots are free, or there is a line: when the event's first hold ends or has ended.
     pub next_expiry: Option<Timestamp>,
 }

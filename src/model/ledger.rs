@@ -17,15 +17,20 @@ names!(
         Changed = "changed",
         // A ticket was sold as a hold: minus its spots.
         Reserved = "reserved",
+        // A ticket joined the line: 0.
+        Waiting = "waiting",
+        // The first in line who fitted got a hold: minus its spots.
+        Offered = "offered",
         // The hold became a confirmed ticket: 0.
         Confirmed = "confirmed",
         // The hold was given more time: 0.
         Extended = "extended",
         // The hold ended by itself: its spots.
         Expired = "expired",
-        // Part of a hold or of a confirmed ticket was given back: those spots.
+        // Part of a hold or of a confirmed ticket was given back: those spots; 0 in line.
         Reduced = "reduced",
-        // A hold or a confirmed ticket was cancelled, by its holder or with its event: its spots.
+        // A hold or a confirmed ticket was cancelled, by its holder or with its event: its
+        // spots; 0 in line.
         Cancelled = "cancelled",
         // Of a confirmed ticket's party some came in: 0.
         CheckedIn = "checked_in",

@@ -40,7 +40,7 @@ pub use door::DoorCode;
 pub use email::Email;
 pub use event::{
     Event, EventChange, EventName, EventStatus, NewEvent, PaymentUrl, Sale, Spots, hold_max_ms,
-    is_sales_window, seconds,
+    is_sales_open, is_sales_window, seconds,
 };
 pub use input::{Whole, given};
 pub use key::IdempotencyKey;

@@ -53,8 +53,14 @@ impl fmt::Display for TicketId {
 }
 
 names!(
-    /// `reserved` -> `confirmed` | `cancelled`; `confirmed` -> `cancelled`. Nothing else, ever.
-    TicketStatus { Reserved = "reserved", Confirmed = "confirmed", Cancelled = "cancelled" }
+    /// `waiting` -> `reserved` | `cancelled`; `reserved` -> `confirmed` | `cancelled`; `confirmed` ->
+    /// `cancelled`. Nothing else, ever.
+    TicketStatus {
+        Reserved = "reserved",
+        Confirmed = "confirmed",
+        Cancelled = "cancelled",
+        Waiting = "waiting",
+    }
 );
 /// What the payment is called where it was made: 1 to 255 visible ASCII characters.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -84,7 +90,7 @@ names!(
 pub struct OwnTicket {
     pub seq: i64,
     pub status: TicketStatus,
-    pub expires_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
     pub spots: i64,
 }
 
@@ -95,12 +101,16 @@ impl OwnTicket {
 }
 
 /// A hold is live if and only if `now < expires_at`.
-fn is_expired_hold(status: TicketStatus, expires_at: Timestamp, now: Timestamp) -> bool {
-    status == TicketStatus::Reserved && now >= expires_at
+fn is_expired_hold(status: TicketStatus, expires_at: Option<Timestamp>, now: Timestamp) -> bool {
+    status == TicketStatus::Reserved && expires_at.is_some_and(|end| now >= end)
 }
 
 /// A stored status as it is at `now`: an expired hold is cancelled, swept or not.
-pub fn status_at(stored: TicketStatus, expires_at: Timestamp, now: Timestamp) -> TicketStatus {
+pub fn status_at(
+    stored: TicketStatus,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> TicketStatus {
     if is_expired_hold(stored, expires_at, now) {
         TicketStatus::Cancelled
     } else {
@@ -120,6 +130,10 @@ pub struct Ticket {
     pub spots: i64,
     pub status: TicketStatus,
     pub created_at: Timestamp,
+    /// How many stand before it in line; only while waiting, and not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", default)]
+    pub ahead: Option<i64>,
     /// Only while reserved.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Timestamp", default)]
@@ -154,7 +168,7 @@ impl Ticket {
         email: String,
         spots: i64,
         created_at: Timestamp,
-        expires_at: Timestamp,
+        expires_at: Option<Timestamp>,
     ) -> Ticket {
         Ticket {
             ticket_id,
@@ -163,7 +177,8 @@ impl Ticket {
             spots,
             status: TicketStatus::Reserved,
             created_at,
-            expires_at: Some(expires_at),
+            ahead: None,
+            expires_at,
             confirmed_at: None,
             cancelled_at: None,
             cancel_reason: None,
@@ -174,7 +189,8 @@ impl Ticket {
     }
 }
 
-/// A ticket as it is stored. The hold's end stays on record after the hold.
+/// A ticket as it is stored. The hold's end stays on record after the hold; who never had one never
+/// got out of the line.
 #[derive(Clone, Debug)]
 pub struct TicketRecord {
     pub seq: i64,
@@ -183,7 +199,7 @@ pub struct TicketRecord {
     pub email: String,
     pub status: TicketStatus,
     pub created_at: Timestamp,
-    pub expires_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
     pub confirmed_at: Option<Timestamp>,
     pub cancelled_at: Option<Timestamp>,
     pub cancel_reason: Option<CancelReason>,
@@ -191,9 +207,17 @@ pub struct TicketRecord {
     pub spots: i64,
     pub checked_in_spots: i64,
     pub payment_ref: Option<String>,
+    /// In line, if it ever was.
+    pub place: Option<i64>,
+    pub offered_at: Option<Timestamp>,
 }
 
 impl TicketRecord {
+    /// When its hold began, if it had one.
+    pub fn reserved_at(&self) -> Timestamp {
+        self.offered_at.unwrap_or(self.created_at)
+    }
+
     pub fn is_expired_hold(&self, now: Timestamp) -> bool {
         is_expired_hold(self.status, self.expires_at, now)
     }
@@ -218,14 +242,16 @@ impl TicketRecord {
             return Ticket {
                 status: TicketStatus::Cancelled,
                 expires_at: None,
-                cancelled_at: Some(self.expires_at),
+                cancelled_at: self.expires_at,
                 cancel_reason: Some(CancelReason::Expired),
                 ..self.when_reserved()
             };
         }
         Ticket {
             status: self.status,
-            expires_at: (self.status == TicketStatus::Reserved).then_some(self.expires_at),
+            expires_at: self
+                .expires_at
+                .filter(|_| self.status == TicketStatus::Reserved),
             confirmed_at: self.confirmed_at,
             cancelled_at: self.cancelled_at,
             cancel_reason: self.cancel_reason,

@@ -97,10 +97,14 @@ impl Change {
                 (0, 0, -self.spots)
             }
             LedgerKind::Reserved
+            | LedgerKind::Offered
             | LedgerKind::Expired
             | LedgerKind::Reduced
             | LedgerKind::Cancelled => (0, -self.spots, 0),
-            LedgerKind::Extended | LedgerKind::CheckedIn | LedgerKind::EventCancelled => (0, 0, 0),
+            LedgerKind::Waiting
+            | LedgerKind::Extended
+            | LedgerKind::CheckedIn
+            | LedgerKind::EventCancelled => (0, 0, 0),
         };
         Spots {
             capacity,
@@ -168,7 +172,7 @@ impl Sums {
                 self.put_on_sale = Some(change.at);
             }
             LedgerKind::Changed => self.capacity_changes += i64::from(change.spots != 0),
-            LedgerKind::Reserved => {
+            LedgerKind::Reserved | LedgerKind::Offered => {
                 self.sold -= change.spots;
                 self.first_sale = earlier(self.first_sale, change.at);
                 self.last_sale = self.last_sale.max(Some(change.at));
@@ -183,7 +187,7 @@ impl Sums {
             LedgerKind::Cancelled | LedgerKind::Reduced => self.by_holder += change.spots,
             LedgerKind::CheckedIn => self.checked_in += change.party,
             LedgerKind::EventCancelled => self.cancelled = Some(change.at),
-            LedgerKind::Confirmed | LedgerKind::Extended => {}
+            LedgerKind::Waiting | LedgerKind::Confirmed | LedgerKind::Extended => {}
         }
         if moved != Spots::default() {
             self.last_move = self.last_move.max(Some(change.at));
@@ -235,7 +239,9 @@ impl Course {
                 true => before += change.moved(),
                 false => spots[(after / spots_ms) as usize] += change.moved(),
             }
-            if change.kind == LedgerKind::Reserved && after <= sales_span {
+            if matches!(change.kind, LedgerKind::Reserved | LedgerKind::Offered)
+                && after <= sales_span
+            {
                 sales[(after / sales_ms) as usize] -= change.spots;
             }
         })?;

@@ -7,6 +7,7 @@
 
 mod event;
 mod findings;
+mod line;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -21,10 +22,11 @@ use crate::error::Error;
 use crate::store::{Audit, Counts, Location, OpenError, open_audit};
 
 /// What is looked at, and the statement that looks.
-const AUDITS: [(&str, &str); 8] = [
+const AUDITS: [(&str, &str); 9] = [
     ("the ledger", include_str!("../../sql/audit_ledger.sql")),
     ("the events", include_str!("../../sql/audit_events.sql")),
     ("the tickets", include_str!("../../sql/audit_tickets.sql")),
+    ("the lines", include_str!("../../sql/audit_line_counts.sql")),
     ("the holders", include_str!("../../sql/audit_holders.sql")),
     ("the ticket ids", include_str!("../../sql/audit_ids.sql")),
     ("the keys", include_str!("../../sql/audit_keys.sql")),
@@ -135,6 +137,10 @@ fn check_contents(
     for (what, sql) in AUDITS {
         progress(what, report.rows());
         look(audit, what, sql, findings);
+    }
+    progress("the lines", report.rows());
+    if let Err(e) = line::check(audit, findings) {
+        findings.add(Check::Unreadable, format!("the lines: {e}"));
     }
     report
 }

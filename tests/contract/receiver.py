@@ -20,6 +20,11 @@ told, ids, lock = [], {}, threading.Lock()
 done = threading.Event()
 
 
+def fail(why):
+    print(f"{why} (SEED={seed})", file=sys.stderr)
+    os._exit(1)
+
+
 class Hook(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -28,12 +33,12 @@ class Hook(BaseHTTPRequestHandler):
         try:
             message = webhook.verify(body, dict(self.headers))
         except Exception as error:
-            print(f"not verified: {error!r}", file=sys.stderr)
-            os._exit(1)
+            fail(f"not verified: {error!r}")
         n = message["data"]["n"]
         with lock:
             told.append(n)
-            assert ids.setdefault(n, self.headers["webhook-id"]) == self.headers["webhook-id"]
+            if ids.setdefault(n, self.headers["webhook-id"]) != self.headers["webhook-id"]:
+                fail(f"change {n} has two ids")
             mood = chance.random()
         if mood < 0.1:
             self.close_connection = True
@@ -50,7 +55,12 @@ class Hook(BaseHTTPRequestHandler):
         pass
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+class Receiver(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        pass  # The relay was killed.
+
+
+server = Receiver(("127.0.0.1", 0), Hook)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(f"http://127.0.0.1:{server.server_port}/", flush=True)
 if not done.wait(180):

@@ -73,6 +73,7 @@ fn next_change(random: &mut Random, event: i64, tickets: &Mutex<Vec<String>>) ->
             event,
             email,
             spots,
+            waits: random.once_in(2),
         };
     }
     let ticket = tickets[random.below(tickets.len())].clone();
@@ -186,6 +187,7 @@ fn a_history_that_sells_one_spot_twice_is_not_linearizable() {
             event,
             email: email.into(),
             spots: 1,
+            waits: false,
         };
         let invoked = Instant::now();
         let answer = call.send(&mut server.client(), None);

@@ -184,6 +184,75 @@ fn a_copy_there_and_back_is_sound_and_sells_on() {
     );
 }
 
+/// Each statement in `sql/`, as PostgreSQL numbers its parameters.
+fn numbered(sql: &str) -> String {
+    let mut names = Vec::new();
+    let mut parts = sql.split(':');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = part.find(|c| !is_name(c)).unwrap_or(part.len());
+        let (name, rest) = part.split_at(end);
+        let known = names.iter().position(|n| *n == name);
+        let place = known.unwrap_or_else(|| {
+            names.push(name);
+            names.len() - 1
+        });
+        text += &format!("${}{rest}", place + 1);
+    }
+    text
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: make cluster"]
+fn every_statement_is_understood() {
+    let server = unlimited();
+    let (base, name) = place(&server);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let lines = std::fs::read_to_string(&path).unwrap();
+            let lines = lines.lines().map(|line| line.split("--").next().unwrap());
+            let sql = lines.collect::<Vec<_>>().join("\n");
+            let prepared = psql(&base, &name, &format!("PREPARE s AS {}", numbered(&sql)));
+            assert!(prepared.is_ok(), "{path:?}: {prepared:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: make cluster"]
+fn a_report_is_that_of_the_copied_file() {
+    let server = sold();
+    let folder = tempfile::tempdir().unwrap();
+    let [file, ours, theirs] = ["sale.db", "ours.html", "theirs.html"].map(|name| {
+        folder
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a UTF-8 path")
+            .to_owned()
+    });
+    let url = server.db_path().to_str().expect("a UTF-8 path");
+    for words in [
+        &["copy", url, &file][..],
+        &["report", "--db", url, &ours],
+        &["report", "--db", &file, &theirs],
+    ] {
+        let done = run(words, &[]);
+        assert!(done.status.success(), "{done:?}");
+    }
+    let sections = |path: &str| {
+        let page = std::fs::read_to_string(path).unwrap();
+        page.split_once("<section").expect("a section").1.to_owned()
+    };
+    assert_eq!(sections(&ours), sections(&theirs));
+}
+
 fn rows(db: &Connection) -> i64 {
     let sql = "SELECT (SELECT count(*) FROM tickets) + (SELECT count(*) FROM events)";
     db.query_row(sql, [], |row| row.get(0)).unwrap()

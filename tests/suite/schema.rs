@@ -370,7 +370,7 @@ fn the_ledger_is_append_only() {
         ledger_row("INSERT", "1, 99, 1, 'confirmed', 1, 1, 5"),
         ledger_row("INSERT", "1, 99, 1, 'checked_in', 1, -1, 5"),
         ledger_row("INSERT", "1, 99, 1, 'expired', 1, -1, 5"),
-        ledger_row("INSERT", "1, 99, 1, 'cancelled', 1, 0, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'cancelled', 1, 2, 5"),
         ledger_row("INSERT", "1, 99, 1, 'changed', 1, 1, 5"),
         ledger_row("INSERT", "1, 99, 1, 'event_cancelled', NULL, 1, 5"),
         ledger_row("INSERT", "1, 99, 1, 'reserved', 1, -2, 3"),

@@ -122,6 +122,21 @@ fn the_schemas_of_both_engines_have_the_same_columns_and_triggers() {
     assert!(added.is_empty(), "SQLite's schema lacks {added:?}");
 }
 
+/// PostgreSQL takes a parameter's type from where it first stands, and IS NULL has none.
+fn assert_types_are_told(path: &Path, sql: &str) {
+    let mut known = BTreeSet::new();
+    for part in sql.split(':').skip(1) {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name: String = part.chars().take_while(|c| is_name(*c)).collect();
+        let typeless = part[name.len()..].starts_with(" is null");
+        assert!(
+            !typeless || known.contains(&name),
+            "{path:?}: compare :{name} before asking whether it is null"
+        );
+        known.insert(name);
+    }
+}
+
 #[test]
 fn statements_are_in_words_that_every_engine_knows() {
     let of_sqlite = [
@@ -152,6 +167,7 @@ fn statements_are_in_words_that_every_engine_knows() {
         for word in of_sqlite {
             assert!(!words.contains(word), "{word} in {path:?}");
         }
+        assert_types_are_told(&path, &words);
         seen.insert(path);
     }
     assert!(seen.len() > 30, "{seen:?}");

@@ -94,7 +94,7 @@ const TAMPERINGS: &[Tampering] = &[
     (
         "a ticket sold twice",
         "transition",
-        "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots, party, payment_ref FROM ledger WHERE event_id = 1 AND n = 2",
+        "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots, party, payment_ref, waiting FROM ledger WHERE event_id = 1 AND n = 2",
     ),
     (
         "an event put on sale twice",
@@ -105,8 +105,8 @@ const TAMPERINGS: &[Tampering] = &[
     ("a sale before the event", "event_start", "UPDATE ledger SET kind = 'confirmed' WHERE event_id = 1 AND n = 1"),
     ("a cancelled event put on sale again", "event_status", "UPDATE events SET status = 'on_sale' WHERE id = 4"),
     ("a check-in undone", "ticket_times", "UPDATE tickets SET checked_in_at = NULL, checked_in_spots = 0 WHERE seq = 7"),
-    ("a second check-in", "ticket_state", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots, party, payment_ref FROM ledger WHERE kind = 'checked_in'"),
-    ("a spot returned twice", "transition", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots + 1, party, payment_ref FROM ledger WHERE kind = 'cancelled' AND event_id = 3;
+    ("a second check-in", "ticket_state", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots, party, payment_ref, waiting FROM ledger WHERE kind = 'checked_in'"),
+    ("a spot returned twice", "transition", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots + 1, party, payment_ref, waiting FROM ledger WHERE kind = 'cancelled' AND event_id = 3;
          UPDATE events SET available_spots = available_spots + 1 WHERE id = 3"),
     ("a change of capacity left out", "event_capacity", "UPDATE ledger SET spots = 0 WHERE kind = 'changed'"),
     ("the organizer's cancellation in an event on sale", "ticket_state", "UPDATE tickets SET cancel_reason = 'organizer' WHERE seq = 6"),

@@ -27,6 +27,7 @@ pub enum Call {
         event: i64,
         email: String,
         spots: i64,
+        waits: bool,
     },
     ShowTicket {
         ticket: String,
@@ -125,8 +126,9 @@ impl Call {
                 event,
                 email,
                 spots,
+                waits,
             } => {
-                let body = json!({"email": email, "spots": spots});
+                let body = json!({"email": email, "spots": spots, "wait": waits});
                 (
                     "POST",
                     format!("/events/{event}/register"),

@@ -22,6 +22,10 @@ struct Ticket {
     email: String,
     spots: i64,
     created: i64,
+    /// In line since then, and how many joined before; None: never, or no longer.
+    place: Option<usize>,
+    /// When its hold began.
+    reserved: i64,
     expires: i64,
     confirmed: Option<i64>,
     ended: Option<(i64, &'static str)>,
@@ -40,6 +44,7 @@ pub struct Model {
     events: BTreeMap<i64, Event>,
     tickets: BTreeMap<String, Ticket>,
     keys: BTreeMap<String, (Call, Answer)>,
+    joined: usize,
 }
 
 type Refusal = (u16, Value);
@@ -63,7 +68,7 @@ impl Model {
     /// What the call must be answered. `seen` is the body of the real answer: a new event or ticket
     /// is given the id that stands there.
     pub fn answer(&mut self, call: &Call, key: Option<&str>, seen: &Value) -> Answer {
-        self.let_holds_expire();
+        self.settle();
         let done = match self.is_there(call) {
             Err(refusal) => Err(refusal),
             Ok(()) => match key.and_then(|key| self.keys.get(key)) {
@@ -92,12 +97,43 @@ impl Model {
         answer
     }
 
-    fn let_holds_expire(&mut self) {
+    /// Ends the holds whose time has come, and offers what is free to those in line: always to the
+    /// first whose party fits.
+    fn settle(&mut self) {
         for ticket in self.tickets.values_mut() {
-            if ticket.ended.is_none() && ticket.confirmed.is_none() && self.now >= ticket.expires {
+            let is_held = ticket.ended.is_none() && ticket.confirmed.is_none();
+            if is_held && ticket.place.is_none() && self.now >= ticket.expires {
                 ticket.ended = Some((ticket.expires, "expired"));
             }
         }
+        for id in self.event_ids() {
+            while let Some(ticket) = self.first_that_fits(id) {
+                let event = &self.events[&id];
+                let is_open = event.opens.is_none_or(|opens| opens <= self.now)
+                    && event.closes.is_none_or(|closes| self.now < closes);
+                if !is_open || event.cancelled {
+                    break;
+                }
+                let hold_ms = event.hold_seconds * 1_000;
+                let ticket = self.tickets.get_mut(&ticket).unwrap();
+                ticket.place = None;
+                ticket.reserved = self.now;
+                ticket.expires = self.now + hold_ms;
+            }
+        }
+    }
+
+    fn line(&self, event: i64) -> impl Iterator<Item = (usize, &String, &Ticket)> {
+        let of_event = self.tickets.iter().filter(move |(_, t)| t.event == event);
+        let live = of_event.filter(|(_, t)| t.ended.is_none());
+        live.filter_map(|(id, t)| t.place.map(|place| (place, id, t)))
+    }
+
+    fn first_that_fits(&self, event: i64) -> Option<String> {
+        let free = self.events[&event].total - self.taken(event);
+        let fitting = self.line(event).filter(|(_, _, t)| t.spots <= free);
+        let first = fitting.min_by_key(|(place, ..)| *place);
+        first.map(|(_, id, _)| id.clone())
     }
 
     fn is_there(&self, call: &Call) -> Result<(), Refusal> {
@@ -159,7 +195,8 @@ impl Model {
                 event,
                 email,
                 spots,
-            } => self.register(*event, email, *spots, seen),
+                waits,
+            } => self.register(*event, email, *spots, *waits, seen),
             Call::ShowTicket { ticket } => Ok((200, self.ticket_json(ticket))),
             Call::Confirm {
                 ticket,
@@ -189,6 +226,7 @@ impl Model {
             ));
         }
         event.total = spots;
+        self.settle();
         Ok((200, self.event_json(id)))
     }
 
@@ -197,6 +235,7 @@ impl Model {
         id: i64,
         email: &str,
         spots: i64,
+        waits: bool,
         seen: &Value,
     ) -> Result<(u16, Value), Refusal> {
         let event = self.events[&id].clone();
@@ -218,16 +257,21 @@ impl Model {
                 json!({"code": "sales_closed", "closed_at": time(closes)}),
             ));
         }
-        if self.live(id).any(|ticket| ticket.email == email) {
+        let in_line = self.line(id).any(|(_, _, ticket)| ticket.email == email);
+        if in_line || self.live(id).any(|ticket| ticket.email == email) {
             return refuse(409, "already_registered");
         }
         let available = event.total - self.taken(id);
-        if available < spots {
+        let place = (available < spots).then_some(self.joined);
+        if place.is_some() && !waits {
             let held = self.live(id).filter(|ticket| ticket.confirmed.is_none());
             let next = held.map(|ticket| ticket.expires).min().map(time);
             return Err((
                 409,
-                json!({"code": "sold_out", "available_spots": available, "next_expiry": next}),
+                json!({
+                    "code": "sold_out", "available_spots": available,
+                    "waiting": self.line(id).count(), "next_expiry": next,
+                }),
             ));
         }
         let ticket_id = seen["ticket_id"].as_str().unwrap_or_default().to_owned();
@@ -236,6 +280,8 @@ impl Model {
             email: email.to_owned(),
             spots,
             created: self.now,
+            place,
+            reserved: self.now,
             expires: self.now + event.hold_seconds * 1_000,
             confirmed: None,
             ended: None,
@@ -245,7 +291,9 @@ impl Model {
         };
         let before = self.tickets.insert(ticket_id.clone(), ticket);
         assert!(before.is_none(), "a ticket was sold twice");
-        Ok((201, self.ticket_json(&ticket_id)))
+        self.joined += usize::from(place.is_some());
+        let status = if place.is_some() { 202 } else { 201 };
+        Ok((status, self.ticket_json(&ticket_id)))
     }
 
     fn check_live(&self, id: &str) -> Result<(), Refusal> {
@@ -275,6 +323,9 @@ impl Model {
         if email.is_some_and(|email| email != ticket.email) {
             return refuse(409, "email_mismatch");
         }
+        if ticket.place.is_some() {
+            return refuse(409, "ticket_waiting");
+        }
         if ticket.confirmed.is_none() {
             ticket.confirmed = Some(now);
             ticket.payment = payment.map(str::to_owned);
@@ -292,7 +343,10 @@ impl Model {
         if ticket.confirmed.is_some() {
             return Err((409, already_confirmed(ticket)));
         }
-        let longest = ticket.created + HOLDS_MAX * hold_ms;
+        if ticket.place.is_some() {
+            return refuse(409, "ticket_waiting");
+        }
+        let longest = ticket.reserved + HOLDS_MAX * hold_ms;
         if now + hold_ms > ticket.expires && longest <= ticket.expires {
             let expires_at = time(ticket.expires);
             return Err((
@@ -326,6 +380,7 @@ impl Model {
                 Some(spots) => ticket.spots -= spots,
             }
         }
+        self.settle();
         Ok((200, self.ticket_json(id)))
     }
 
@@ -347,7 +402,7 @@ impl Model {
 
     fn live(&self, event: i64) -> impl Iterator<Item = &Ticket> {
         let of_event = self.tickets.values().filter(move |t| t.event == event);
-        of_event.filter(|t| t.ended.is_none())
+        of_event.filter(|t| t.ended.is_none() && t.place.is_none())
     }
 
     fn taken(&self, event: i64) -> i64 {
@@ -367,7 +422,8 @@ impl Model {
             "starts_at": null, "sales_open_at": event.opens.map(time),
             "sales_close_at": event.closes.map(time), "hold_seconds": event.hold_seconds,
             "hold_seconds_max": HOLDS_MAX * event.hold_seconds, "party_max": PARTY_MAX,
-            "public_sale": false, "payment_url": null, "created_at": time(event.created),
+            "public_sale": false, "created_at": time(event.created), "waiting": self.line(id).count(),
+            "waiting_max": 100_000, "payment_url": null,
         })
     }
 
@@ -385,6 +441,13 @@ impl Model {
                 "cancelled"
             }
             (None, Some(_)) => "confirmed",
+            (None, None) if ticket.place.is_some() => {
+                let ahead = self
+                    .line(ticket.event)
+                    .filter(|(place, ..)| Some(*place) < ticket.place);
+                body["ahead"] = ahead.count().into();
+                "waiting"
+            }
             (None, None) => {
                 body["expires_at"] = time(ticket.expires).into();
                 "reserved"

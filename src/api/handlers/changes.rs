@@ -41,7 +41,7 @@ pub fn prefers_stream(call: &Call) -> bool {
 }
 
 fn list_page(context: &Context, call: &Call) -> Handled {
-    let page = Page::parse(call.request.query(), "")?;
+    let page = page(call)?;
     let patience = patience(call)?;
     let event_id = event_id(context, call)?;
     let now = context.state.clock.now();
@@ -61,6 +61,20 @@ fn list_page(context: &Context, call: &Call) -> Handled {
 fn respond(mut response: Response, body: Body) -> Handled {
     response.body = body;
     Ok(Outcome::Respond(response))
+}
+
+/// `Last-Event-ID` is what `after` is, and goes before it.
+fn page(call: &Call) -> Result<Page, Problem> {
+    let mut page = Page::parse(call.request.query(), "")?;
+    let name = "Last-Event-ID";
+    match call.request.head.headers.one(name) {
+        Field::Absent => {}
+        Field::Once(n) => {
+            page.after = whole(n).ok_or_else(|| invalid(name, "must be a change's n"))?;
+        }
+        Field::Repeated => return Err(invalid(name, "must be sent once")),
+    }
+    Ok(page)
 }
 
 /// `wait`: whole seconds, with or without their unit.
@@ -98,7 +112,7 @@ fn wait_for_changes(mut ledger: Ledger, patience: Duration) -> Live {
     })
 }
 
-/// The changes behind `Last-Event-ID`, or else `after`, as server-sent events, and those to come.
+/// The changes that there are, as server-sent events, and those to come.
 fn follow(context: &Context, call: &Call) -> Handled {
     for name in ["limit", "wait"] {
         if parameter(call.request.query(), name)?.is_some() {
@@ -108,12 +122,7 @@ fn follow(context: &Context, call: &Call) -> Handled {
             ));
         }
     }
-    let after = match call.request.head.headers.one("Last-Event-ID") {
-        Field::Absent => Page::parse(call.request.query(), "")?.after,
-        Field::Once(n) => whole(n)
-            .ok_or_else(|| invalid("Last-Event-ID", "must be the id of an event of this stream"))?,
-        Field::Repeated => return Err(invalid("Last-Event-ID", "must be sent once")),
-    };
+    let after = page(call)?.after;
     let event_id = event_id(context, call)?;
     let now = context.state.clock.now();
     context

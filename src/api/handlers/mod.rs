@@ -106,7 +106,7 @@ fn replayed(status: u16, replay: Replay, base_path: &str) -> Response {
         ),
     };
     match status {
-        201 => response.header("Location", &location),
+        201 | 202 => response.header("Location", &location),
         _ => response,
     }
 }

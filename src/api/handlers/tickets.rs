@@ -28,6 +28,10 @@ pub struct Buyer {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "PartySpots")]
     spots: Option<PartySpots>,
+    /// Whether to stand in line, if there are too few spots; false, if it is left out.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "bool")]
+    wait: Option<bool>,
     /// As the header Idempotency-Key.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "IdempotencyKey")]
@@ -89,6 +93,7 @@ pub fn register(context: &Context, call: &Call) -> Handled {
         event_id,
         email: buyer.email,
         spots: buyer.spots.map_or(1, PartySpots::get),
+        waits: buyer.wait == Some(true),
         key,
         ticket_id,
     };
@@ -111,7 +116,7 @@ pub fn register(context: &Context, call: &Call) -> Handled {
         },
         move |tx, now, asked| {
             let done = box_office::register(tx, now, asked);
-            if matches!(done, Err(Error::SoldOut { .. })) {
+            if matches!(done, Err(Error::SoldOut { .. } | Error::LineFull { .. })) {
                 state.sold_out.insert(event_id);
             }
             done
@@ -124,17 +129,29 @@ fn registered(done: Done<Ticket>, base_path: &str) -> Response {
     match done {
         Done::Fresh(ticket) => {
             let location = format!("{base_path}/tickets/{}", ticket.ticket_id);
-            Response::json(201, &ticket).header("Location", &location)
+            let status = match ticket.status {
+                TicketStatus::Waiting => 202,
+                _ => 201,
+            };
+            Response::json(status, &ticket).header("Location", &location)
         }
-        Done::Replayed(replay) => replayed(201, replay, base_path),
+        // Quotes inside a JSON text are escaped, so that this is the member.
+        Done::Replayed(replay) => match replay.body.contains(r#""status":"waiting""#) {
+            true => replayed(202, replay, base_path),
+            false => replayed(201, replay, base_path),
+        },
     }
 }
 
 /// As pages of JSON, or all of them as CSV.
 pub fn list(context: &Context, call: &Call) -> Handled {
     let status = parameter(call.request.query(), "status")?.map(|name| {
-        TicketStatus::parse(&name)
-            .ok_or_else(|| invalid("status", "must be reserved, confirmed or cancelled"))
+        TicketStatus::parse(&name).ok_or_else(|| {
+            invalid(
+                "status",
+                "must be waiting, reserved, confirmed or cancelled",
+            )
+        })
     });
     let status = status.transpose()?;
     match prefers_text(call.request.head.headers.all("Accept"), "csv") {

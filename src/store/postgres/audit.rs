@@ -26,10 +26,11 @@ impl PostgresAudit {
     pub fn open(url: &str, views: &str) -> Result<PostgresAudit, OpenError> {
         let servers = Servers::parse(url).map_err(OpenError::Refused)?;
         let session = open_session(&servers, false)?;
-        // Here everything is read, so the planner may choose, and sort in memory.
+        // Here everything is read. Without statistics, as after a sale that has just ended, the planner
+        // takes any table for small, and would go through one for each row of another.
         let begin = format!(
             "RESET ALL; BEGIN ISOLATION LEVEL REPEATABLE READ; {views} SET TRANSACTION READ ONLY; \
-             SET LOCAL work_mem = '256MB'"
+             SET LOCAL work_mem = '256MB'; SET LOCAL enable_nestloop = off"
         );
         let begin = CString::new(begin).map_err(|e| OpenError::Refused(e.to_string()))?;
         let begin = begin.as_c_str();

@@ -7,12 +7,14 @@ use crate::model::{
     TicketStatus, Timestamp, hold_max_ms, seconds,
 };
 
-/// Where an event's ledger stands: the number of its last row, and what that row left free.
+/// Where an event's ledger stands: the number of its last row, and what that row left free and in
+/// line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Account {
     pub event_id: i64,
     pub changes: i64,
     pub available_spots: i64,
+    pub waiting: i64,
 }
 
 /// What a ledger row says.
@@ -24,6 +26,8 @@ pub struct Entry<'v> {
     pub party: Option<i64>,
     /// By how many more are available then.
     pub spots: i64,
+    /// By how many more are in line then.
+    pub waiting: i64,
     pub payment_ref: Option<&'v str>,
 }
 
@@ -35,6 +39,7 @@ impl<'v> Entry<'v> {
             ticket_seq: None,
             party: None,
             spots,
+            waiting: 0,
             payment_ref: None,
         }
     }
@@ -56,6 +61,14 @@ impl<'v> Entry<'v> {
         }
     }
 
+    /// The same, and the ticket is in line no more.
+    pub fn leaving_line(self) -> Entry<'v> {
+        Entry {
+            waiting: -1,
+            ..self
+        }
+    }
+
     /// The same, and they are taken.
     pub fn taking(self) -> Entry<'v> {
         Entry {
@@ -66,6 +79,15 @@ impl<'v> Entry<'v> {
 }
 
 impl Account {
+    /// After one more row.
+    pub fn with(self, entry: Entry) -> Account {
+        let after = self.after(1, entry.spots);
+        Account {
+            waiting: self.waiting + entry.waiting,
+            ..after
+        }
+    }
+
     /// After `rows` more rows, which move `spots` together.
     pub fn after(self, rows: i64, spots: i64) -> Account {
         Account {
@@ -82,13 +104,14 @@ impl Account {
             event_id,
             changes: get(row, column + 1)?,
             available_spots: get(row, column)?,
+            waiting: get(row, column + 3)?,
         };
-        let told: Option<i64> = get(row, column + 2)?;
-        if told != Some(account.available_spots) {
+        let told: (Option<i64>, Option<i64>) = (get(row, column + 2)?, get(row, column + 4)?);
+        if told != (Some(account.available_spots), Some(account.waiting)) {
             return Err(Error::StorageUnavailable(format!(
-                "event {event_id} has {} spots free, and its ledger row {} says {told:?}; \
-                 see lastseat verify",
-                account.available_spots, account.changes
+                "event {event_id} has {} spots free and {} in line, and its ledger row {} says \
+                 {told:?}; see lastseat verify",
+                account.available_spots, account.waiting, account.changes
             )));
         }
         Ok(account)
@@ -109,7 +132,7 @@ impl Tx<'_> {
             name: new.name.as_str(), total_spots: new.total_spots.get(), starts_at: new.starts_at,
             sales_open_at: new.sales_open_at, sales_close_at: new.sales_close_at,
             hold_ms: hold_ms, now: now, owner_key_id: new.owner_key_id,
-            party_max: new.party_max(), hold_max_ms: new.hold_max_ms(),
+            party_max: new.party_max(), hold_max_ms: new.hold_max_ms(), waiting_max: new.waiting_max(),
             public_sale: i64::from(new.public_sale.unwrap_or(false)),
             payment_url: new.payment_url.as_ref().map(PaymentUrl::as_str)))
     }
@@ -139,6 +162,7 @@ impl Tx<'_> {
                 event_id: get(row, 0)?,
                 total_spots: get(row, 1)?,
                 available_spots: get(row, 2)?,
+                waiting: get(row, 3)?,
             })
         })
     }
@@ -167,7 +191,7 @@ impl Tx<'_> {
         email: &Email,
     ) -> Result<Option<(Sale, Account)>, Error> {
         let found = self.look(sale_find(event_id, email), |row| {
-            Ok((sale(row)?, Account::read(event_id, row, 1)?))
+            Ok((sale(row)?, Account::read(event_id, row, 0)?))
         })?;
         let taken = self
             .taken
@@ -214,10 +238,26 @@ impl Tx<'_> {
         true
     }
 
-    /// Returns the spots of so many ledger rows.
-    pub fn event_return_spots(&self, id: i64, changes: i64, spots: i64) -> Result<(), Error> {
+    /// Makes of an event's account what it is after some more rows.
+    pub fn event_return_spots(&self, before: Account, after: Account) -> Result<(), Error> {
         self.settle_events()?;
-        self.engine_later(call!("event_return_spots", id: id, changes: changes, spots: spots))
+        self.engine_later(call!("event_return_spots",
+            id: before.event_id, changes: after.changes - before.changes,
+            spots: after.available_spots - before.available_spots,
+            waiting: after.waiting - before.waiting))
+    }
+
+    /// The sales window from ledger row `n` on.
+    pub fn sales_window_insert(
+        &self,
+        event_id: i64,
+        n: i64,
+        open: Option<Timestamp>,
+        close: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        self.execute(call!("sales_window_insert",
+            event_id: event_id, n: n, sales_open_at: open, sales_close_at: close))?;
+        Ok(())
     }
 
     /// Writes an event as it will be, with `spots` more than it has.
@@ -226,6 +266,7 @@ impl Tx<'_> {
             id: event.id, name: event.name.as_str(), spots: spots, starts_at: event.starts_at,
             sales_open_at: event.sales_open_at, sales_close_at: event.sales_close_at,
             hold_ms: event.hold_ms, party_max: event.party_max, hold_max_ms: event.hold_max_ms,
+            waiting_max: event.waiting_max,
             public_sale: i64::from(event.public_sale), payment_url: event.payment_url.as_deref()))?;
         Ok(())
     }
@@ -258,31 +299,35 @@ fn event(row: &dyn Row) -> Result<Event, Error> {
         hold_seconds_max: seconds(hold_max_ms(hold_ms, max_ms)),
         party_max: get(row, 10)?,
         public_sale: public_sale == 1,
-        payment_url: get(row, 13)?,
+        waiting: get(row, 13)?,
+        waiting_max: get(row, 14)?,
+        payment_url: get(row, 15)?,
         created_at: get(row, 9)?,
         hold_ms,
         hold_max_ms: max_ms,
     })
 }
 
+/// Behind the account's columns.
 fn sale(row: &dyn Row) -> Result<Sale, Error> {
-    let own = match get(row, 8)? {
+    let own = match get(row, 11)? {
         None => None,
         Some(seq) => Some(OwnTicket {
             seq,
-            status: parsed(row, 9, TicketStatus::parse)?,
-            expires_at: get(row, 10)?,
-            spots: get(row, 11)?,
+            status: parsed(row, 12, TicketStatus::parse)?,
+            expires_at: get(row, 13)?,
+            spots: get(row, 14)?,
         }),
     };
     Ok(Sale {
-        status: parsed(row, 0, EventStatus::parse)?,
-        available_spots: get(row, 1)?,
-        sales_open_at: get(row, 4)?,
-        sales_close_at: get(row, 5)?,
-        hold_ms: get(row, 6)?,
-        party_max: get(row, 7)?,
+        available_spots: get(row, 0)?,
+        status: parsed(row, 5, EventStatus::parse)?,
+        sales_open_at: get(row, 6)?,
+        sales_close_at: get(row, 7)?,
+        hold_ms: get(row, 8)?,
+        party_max: get(row, 9)?,
+        waiting_max: get(row, 10)?,
         own,
-        next_expiry: get(row, 12)?,
+        next_expiry: get(row, 15)?,
     })
 }

@@ -3,6 +3,7 @@
 mod ahead;
 mod events;
 mod keys;
+mod line;
 mod tickets;
 
 pub use ahead::Scope;
@@ -93,31 +94,30 @@ impl<'c> Tx<'c> {
         self.engine_later(call!("ledger_insert",
             event_id: after.event_id, n: after.changes, now: now, kind: entry.kind.as_str(),
             ticket_seq: entry.ticket_seq, spots: entry.spots, available_spots: after.available_spots,
-            party: entry.party, payment_ref: entry.payment_ref))
+            party: entry.party, payment_ref: entry.payment_ref, waiting: after.waiting))
     }
 
     /// The account after so many rows behind `before`, which have been written.
-    pub fn account_after(&self, before: Account, rows: i64) -> Result<Account, Error> {
+    pub fn ledger_find_balance(&self, before: Account, rows: i64) -> Result<Account, Error> {
+        let Account { event_id, .. } = before;
         let changes = before.changes + rows;
-        let available_spots = self.ledger_find_balance(before.event_id, changes)?;
-        Ok(Account {
-            changes,
-            available_spots,
-            ..before
-        })
-    }
-
-    fn ledger_find_balance(&self, event_id: i64, n: i64) -> Result<i64, Error> {
-        let call = call!("ledger_find_balance", event_id: event_id, n: n);
-        let balance = self.find(call, |row| get(row, 0))?;
-        balance.ok_or_else(|| Error::Internal(format!("event {event_id} has no ledger row {n}")))
+        let call = call!("ledger_find_balance", event_id: event_id, n: changes);
+        let after = self.find(call, |row| {
+            Ok(Account {
+                event_id,
+                changes,
+                available_spots: get(row, 0)?,
+                waiting: get(row, 1)?,
+            })
+        })?;
+        after.ok_or_else(|| Error::Internal(format!("event {event_id} has no row {changes}")))
     }
 
     /// One row for each live ticket of an event, as cancelled, behind its last row; returns how many.
     pub fn ledger_insert_cancelled(&self, now: Timestamp, before: Account) -> Result<i64, Error> {
         self.execute(call!("ledger_insert_cancelled",
             event_id: before.event_id, now: now, n: before.changes,
-            available_spots: before.available_spots))
+            available_spots: before.available_spots, waiting: before.waiting))
     }
 
     /// One row for each expired hold of an event, up to `limit`, behind its last row; returns how many.
@@ -129,7 +129,7 @@ impl<'c> Tx<'c> {
     ) -> Result<i64, Error> {
         self.execute(call!("ledger_insert_expired",
             event_id: before.event_id, now: now, n: before.changes,
-            available_spots: before.available_spots, limit: limit))
+            available_spots: before.available_spots, waiting: before.waiting, limit: limit))
     }
 
     /// Up to `limit` rows of an event's ledger behind row `after`, in order.

@@ -70,7 +70,7 @@ impl Tx<'_> {
         let call = call!("ticket_list",
             event_id: event_id, after: after, status: status.map(TicketStatus::as_str),
             now: now, limit: limit as i64);
-        self.list(call, |row| Ok((get(row, 14)?, ticket(row)?)))
+        self.list(call, |row| Ok((get(row, 16)?, ticket(row)?)))
     }
 
     /// False: it was not a live hold.
@@ -164,5 +164,7 @@ fn ticket(row: &dyn Row) -> Result<TicketRecord, Error> {
         spots: get(row, 11)?,
         checked_in_spots: get(row, 12)?,
         payment_ref: get(row, 13)?,
+        place: get(row, 14)?,
+        offered_at: get(row, 15)?,
     })
 }
