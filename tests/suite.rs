@@ -58,6 +58,7 @@ mod suite {
     mod mounted;
     mod openapi;
     mod ordinary_clients;
+    mod pages;
     mod parties;
     mod payments;
     mod precedence;
