@@ -329,5 +329,5 @@ fn a_cancelled_event_says_so() {
     server.change_by_hand("UPDATE events SET status = 'cancelled'");
     let shown = server.event(event);
     assert_eq!(shown["status"], "cancelled");
-    assert_eq!(members(&shown).len(), 15);
+    assert_eq!(members(&shown).len(), 16);
 }
