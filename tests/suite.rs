@@ -8,6 +8,7 @@ mod suite {
     mod expiry_race;
     mod keep_alive;
     mod line;
+    mod line_races;
     mod linearizability;
     mod model;
     mod processes;
