@@ -1,7 +1,7 @@
 # Everything a person or a machine does with this repository. Needs Rust and a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stress crash soak bench static front contract check lint clean
+.PHONY: help run test stress crash soak bench static front contract cluster check lint clean
 
 STATIC_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
 # The second: a static file finds getrandom(2) in no library, and there may be no /dev/urandom.
@@ -29,18 +29,36 @@ soak: ## A sale under kills, hostile clients and expiries, for MINUTES=n (10), t
 bench: ## Measure, as ratios to bare tiny_http in the same run (QUICK=1: under a minute; PEERS=1: also Redis and PostgreSQL)
 	cargo bench --quiet --bench bench
 
-static: ## One static file for hosts with nothing else on them, tested in an empty chroot (by root)
+static: ## One static file for hosts with nothing else on them, tested in an empty chroot and as an image (by root)
+	@command -v buildah >/dev/null || apt-get install --yes --no-install-recommends buildah || echo "no buildah: the image is not tested"
 	RUSTFLAGS='$(STATIC_FLAGS)' cargo build --release --target $(STATIC_TARGET)
 	@ls -l $(STATIC_FILE)
 	STATIC_FILE=$(abspath $(STATIC_FILE)) cargo test --quiet -- --ignored static_file
 
-front: ## The hostile set through a real nginx and haproxy (Debian's, installed if they may be)
-	@(PATH="$$PATH:/usr/sbin"; command -v nginx && command -v haproxy) >/dev/null || apt-get install --yes --no-install-recommends nginx-light haproxy
+front: static ## The files of tests/front, the image too, each with the real program it is for (by root)
+	@for program in nginx:nginx-light haproxy varnishd:varnish promtool:prometheus systemd-analyze:systemd; do \
+		PATH="$$PATH:/usr/sbin" command -v $${program%:*} >/dev/null || \
+			apt-get install --yes --no-install-recommends $${program#*:} || exit 1; \
+	done
 	cargo test --quiet -- --ignored front
 
-contract: ## Let schemathesis look for an answer that /openapi.json does not allow (needs python3 and PyPI)
+contract: ## Judge /openapi.json and its answers by linters, generated clients, a browser and schemathesis (needs python3 and PyPI)
+	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium || echo "no chromium"
 	cargo build --quiet
 	tests/contract/run $${CARGO_TARGET_DIR:-target}/debug/lastseat
+
+# What the suite proves on PostgreSQL as well: all that does not look at a file.
+CLUSTER_TESTS = attendees:: browsers:: caches:: check_in:: event_cancel:: event_change:: event_list:: events:: expiry_race:: idempotency:: \
+	key_reach:: keys:: linearizability:: model:: mounted:: openapi:: postgres:: postgres_commit:: precedence:: problems:: processes:: reaper:: \
+	register:: roles:: routes:: sold_out:: stampede:: ticket_cancel:: tickets::
+# They look into a file, or fill one.
+CLUSTER_SKIP = --skip the_first_answer_comes_again_byte_for_byte --skip without_a_limit_a_page_has_fifty \
+	--skip twenty_thousand_tickets_end_in_one_transaction
+
+cluster: ## The suite on PostgreSQL, then machines killed during a sale on three nodes (by root; installs what it needs)
+	@(command -v etcd && command -v haproxy && pg_config --version && ls /usr/lib/postgresql/15/bin/initdb) >/dev/null 2>&1 \
+		|| apt-get install --yes --no-install-recommends postgresql-15 etcd-server libpq-dev haproxy
+	tests/cluster/run --include-ignored $(CLUSTER_TESTS) $(CLUSTER_SKIP)
 
 check: lint ## What must pass before a commit: format, lints, all tests
 	cargo test --quiet

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use log::LevelFilter;
 
-use crate::api::{Auth, RateLimit};
+use crate::api::{AllowedOrigin, Auth, RateLimit};
 use crate::message::parse_block;
 use crate::store::{Durability, Location};
 use crate::transport::Address;
@@ -116,6 +116,16 @@ pub struct Config {
     /// Believe the X-Role header on an address that is not loopback
     #[arg(long, env = "LASTSEAT_TRUST_X_ROLE")]
     pub trust_x_role: bool,
+
+    /// The path where a proxy mounts the server, as in /tickets; what it names begins with it
+    #[arg(long, env = "LASTSEAT_BASE_PATH", default_value = "", hide_default_value = true,
+          value_name = "PATH", value_parser = base_path)]
+    pub base_path: String,
+
+    /// An origin whose pages may call, as in https://shop.example, or * for all; may be repeated
+    #[arg(long, env = "LASTSEAT_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',',
+          value_parser = AllowedOrigin::parse, allow_hyphen_values = true)]
+    pub cors_origin: Vec<AllowedOrigin>,
 
     /// One process only: nobody starts the server again should it die
     #[arg(long, env = "LASTSEAT_NO_KEEPER")]
@@ -226,6 +236,17 @@ fn rate_limit(text: &str) -> Result<RateLimitSetting, String> {
     let requests = number(1, 1_000)(requests).map_err(|_| expected)?;
     let window = duration(1_000, 3_600_000)(window).map_err(|_| expected)?;
     Ok(RateLimitSetting(Some(RateLimit { requests, window })))
+}
+
+/// Without a slash at its end, so that "/" is the same as nothing.
+fn base_path(text: &str) -> Result<String, String> {
+    let path = text.trim_end_matches('/');
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-._~".contains(&b);
+    let is_path = path.starts_with('/') && !path.contains("//") && path.bytes().all(allowed);
+    match path.is_empty() || is_path {
+        true => Ok(path.to_owned()),
+        false => Err("expected a path, as in /tickets".to_owned()),
+    }
 }
 
 fn number(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {

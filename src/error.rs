@@ -16,6 +16,8 @@ pub enum Error {
     TicketNotFound,
     #[error("the idempotency key was used for something else")]
     IdempotencyKeyReused,
+    #[error("the event is not as If-Match has it any more")]
+    PreconditionFailed,
     #[error("the event is cancelled")]
     EventCancelled,
     #[error("sales open at {opens_at}")]

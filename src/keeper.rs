@@ -163,12 +163,12 @@ fn wait(mut server: Child, stopping: &Stopping) -> io::Result<WaitStatus> {
     }
 }
 
-/// None: another server may do better. A signal to stop that came too early for the server to
-/// catch was meant for both.
+/// None: another server may do better. 0, 1 and 2 are ends that the program means, see `main`. A signal
+/// to stop that came too early for the server to catch was meant for both.
 fn code_to_pass_on(end: WaitStatus, is_stopping: bool) -> Option<u8> {
     match end {
         WaitStatus::Exited(_, code) if code == i32::from(TAKE_OVER) => is_stopping.then_some(0),
-        WaitStatus::Exited(_, code) => Some(u8::try_from(code).unwrap_or(1)),
+        WaitStatus::Exited(_, code @ 0..=2) => Some(code as u8),
         WaitStatus::Signaled(_, Signal::SIGINT | Signal::SIGTERM, _) => Some(1),
         _ => is_stopping.then_some(1),
     }

@@ -1,6 +1,7 @@
 //! lastseat sells the last seat exactly once.
 //!
-//! One binary, one SQLite file, a fixed pool of OS threads. Imports point down only:
+//! One binary, one SQLite file (or, with the feature `postgres`, a PostgreSQL database that several
+//! servers share), a fixed pool of OS threads. Imports point down only:
 //!
 //! ```text
 //! main        command line -> run; exit codes
@@ -14,8 +15,10 @@
 //! api         what a request means: endpoint table, authorization, rate limit, handlers
 //! message     request, response, problem; knows neither side
 //! verify      proves from the ledger that a file never oversold
+//! report      pictures a sale from its ledger
 //! box_office  what the product does: look, decide, act, in one transaction
-//! store       the statements, group commit; store/sqlite is the only place that knows rusqlite
+//! store       the statements, group commit, over an engine; store/sqlite is the only place that
+//!             knows rusqlite, store/postgres the only one that knows libpq
 //! model error clock hooks logging metrics process signals     the ground floor
 //! ```
 //!
@@ -23,7 +26,7 @@
 //!
 //! ```text
 //! transport/acceptor    accept -> a thread for the connection
-//! transport/connection  look ahead, tiny_http reads one request, its body; refuse what the head shows
+//! transport/connection  look ahead; refuse what the head shows, or have tiny_http read the request
 //! worker (Dispatcher)   count it against the rate limit -> channel, and wait for the response
 //! worker (Worker)       take what is there, on one snapshot:
 //! api/endpoint          route, method, role -> handler: parse into model types
@@ -57,6 +60,7 @@ pub mod metrics;
 pub mod model;
 pub mod process;
 pub mod reaper;
+pub mod report;
 pub mod server;
 pub mod signals;
 pub mod store;

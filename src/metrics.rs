@@ -9,9 +9,11 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use crate::process::{self, Usage};
 
 /// What [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -22,12 +24,16 @@ pub static METRICS: LazyLock<Metrics> =
 const LATENCY_BUCKETS_S: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
+/// The codes of the problems with status 503. All are there from the start, at 0: an increase from
+/// nothing is none to Prometheus, and the first refusals would alarm nobody.
+const UNAVAILABLE: [&str; 3] = ["overloaded", "storage_unavailable", "shutting_down"];
 const JOBS_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     latencies: HistogramVec,
+    unavailable: IntCounterVec,
     pub commits: IntCounter,
     pub commits_failed: IntCounter,
     pub jobs_per_commit: Histogram,
@@ -35,6 +41,7 @@ pub struct Metrics {
     pub rate_limited: IntCounter,
     pub restarts: IntCounter,
     pub open_connections: IntGauge,
+    pub connections_max: IntGauge,
     /// Seconds since the Unix epoch; 0 before the first run.
     pub reaper_last_run: Gauge,
 }
@@ -43,6 +50,10 @@ impl Metrics {
     fn new() -> prometheus::Result<Metrics> {
         let registry = Registry::new_custom(Some("lastseat".into()), None)?;
         let counter = |name: &str, help: &str| kept(&registry, IntCounter::new(name, help)?);
+        let gauge = |name: &str, help: &str| kept(&registry, IntGauge::new(name, help)?);
+        let build = Opts::new("build_info", "Always 1; the label says what runs.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        kept(&registry, IntGauge::with_opts(build)?)?.set(1);
         let latency = HistogramOpts::new(
             "http_request_duration_seconds",
             "From having read a request to having its response, its commit included.",
@@ -60,6 +71,7 @@ impl Metrics {
                 &registry,
                 HistogramVec::new(latency.buckets(LATENCY_BUCKETS_S.into()), &["route"])?,
             )?,
+            unavailable: kept(&registry, unavailable()?)?,
             commits: counter("commits_total", "Transactions committed.")?,
             commits_failed: counter(
                 "commits_failed_total",
@@ -78,10 +90,8 @@ impl Metrics {
                 "restarts_total",
                 "How often the keeper has had to start another server before this one.",
             )?,
-            open_connections: kept(
-                &registry,
-                IntGauge::new("open_connections", "Connections that are open.")?,
-            )?,
+            open_connections: gauge("open_connections", "Connections that are open.")?,
+            connections_max: gauge("connections_max", "Beyond so many, clients wait.")?,
             reaper_last_run: kept(
                 &registry,
                 Gauge::new(
@@ -93,10 +103,25 @@ impl Metrics {
         })
     }
 
-    /// Everything counted so far, and these gauges, in Prometheus's text format 0.0.4.
+    /// A request that was answered 503 with this code.
+    pub fn count_unavailable(&self, code: &str) {
+        if UNAVAILABLE.contains(&code) {
+            self.unavailable.with_label_values(&[code]).inc();
+        }
+    }
+
+    /// Everything counted so far, these gauges, and what the process uses, in Prometheus's text format 0.0.4.
     pub fn render(&self, gauges: &[Reading]) -> Vec<u8> {
         let mut families = self.registry.gather();
-        families.extend(gauges.iter().flat_map(Reading::families));
+        // The encoder stops at a family without values.
+        let gauges = gauges.iter().filter(|reading| !reading.values.is_empty());
+        families.extend(gauges.flat_map(Reading::families));
+        match process::usage() {
+            Ok(usage) => families.extend(process_families(&usage)),
+            Err(e) => {
+                log::debug!("metrics without the process, as it seems there is no /proc: {e}")
+            }
+        }
         let mut text = Vec::with_capacity(16 * 1024);
         if let Err(e) = TextEncoder::new().encode(&families, &mut text) {
             log::error!("the metrics cannot be written: {e}");
@@ -108,6 +133,57 @@ impl Metrics {
 fn kept<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+fn unavailable() -> prometheus::Result<IntCounterVec> {
+    let opts = Opts::new(
+        "unavailable_total",
+        "Requests answered 503, without those of monitors (/readyz).",
+    );
+    let counters = IntCounterVec::new(opts, &["reason"])?;
+    for code in UNAVAILABLE {
+        counters.with_label_values(&[code]);
+    }
+    Ok(counters)
+}
+
+/// Under the names that Prometheus's client libraries have agreed upon.
+fn process_families(usage: &Usage) -> Vec<MetricFamily> {
+    let gauges = [
+        (
+            "process_resident_memory_bytes",
+            "Resident memory size.",
+            usage.resident_bytes,
+        ),
+        (
+            "process_virtual_memory_bytes",
+            "Virtual memory size.",
+            usage.virtual_bytes,
+        ),
+        ("process_open_fds", "Open descriptors.", usage.open_fds),
+        (
+            "process_max_fds",
+            "Beyond so many descriptors, none can be opened.",
+            usage.max_fds,
+        ),
+        ("process_threads", "Threads.", usage.threads),
+        (
+            "process_start_time_seconds",
+            "When the server process started.",
+            usage.started_s,
+        ),
+    ];
+    let gauges = gauges.into_iter().filter_map(|(name, help, value)| {
+        let gauge = Gauge::new(name, help).ok()?;
+        gauge.set(value);
+        Some(gauge.collect())
+    });
+    let cpu = Counter::new("process_cpu_seconds_total", "Processor time taken.");
+    let cpu = cpu.ok().map(|cpu| {
+        cpu.inc_by(usage.cpu_s);
+        cpu.collect()
+    });
+    gauges.chain(cpu).flatten().collect()
 }
 
 /// What is not counted but looked up when somebody asks.
@@ -156,8 +232,9 @@ pub struct RouteCounters {
 /// A label must not be what a client makes up, or clients could fill the memory with labels.
 const METHODS: [&str; 6] = ["GET", "POST", "PATCH", "HEAD", "OPTIONS", "other"];
 /// The last stands for every other.
-const STATUSES: [u16; 19] = [
-    200, 201, 204, 400, 401, 403, 404, 405, 409, 410, 413, 415, 417, 422, 429, 500, 503, 505, 0,
+const STATUSES: [u16; 21] = [
+    200, 201, 204, 304, 400, 401, 403, 404, 405, 409, 410, 412, 413, 415, 417, 422, 429, 500, 503,
+    505, 0,
 ];
 
 impl RouteCounters {

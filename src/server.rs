@@ -65,6 +65,7 @@ pub enum End {
 ///
 /// Errors, in this order: `Database` (the file is untouched), `Signals`, `Threads`.
 pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
+    process::note_start();
     logging::start(config.log_level);
     METRICS.restarts.inc_by(config.predecessors());
     let (stop_by_signal, stops) = signals::stop_requests();
@@ -142,6 +143,8 @@ fn settings(config: &Config, unready: Arc<Unready>, hooks: &Hooks) -> api::Setti
         rate_limit: config.rate_limit.0,
         trusted_proxies: config.trusted_proxy.clone(),
         hold_ms_default: config.hold.as_millis() as i64,
+        base_path: config.base_path.clone().leak(),
+        cors: api::Cors(config.cors_origin.clone()),
         unready,
         test_hooks: hooks.are_given(),
     }

@@ -133,8 +133,10 @@ impl Dispatcher {
 impl Service for Dispatcher {
     fn respond(&self, request: Request) -> Response {
         let seen = Seen::of(&request, &self.state);
-        let limiter = self.state.limiter.as_ref();
-        let limiter = limiter.filter(|_| seen.route.is_none_or(|route| route.is_limited));
+        let settings = &self.state.settings;
+        let is_counted = seen.route.is_none_or(|route| route.is_limited)
+            && !settings.cors.is_preflight(&request);
+        let limiter = self.state.limiter.as_ref().filter(|_| is_counted);
         let standing = limiter.map(|l| l.admit(seen.client.limited_as(), &self.state.clock));
         let mut response = match self.decide(request, standing) {
             Ok(response) => response,
@@ -142,12 +144,16 @@ impl Service for Dispatcher {
                 if let Some(cause) = &problem.cause {
                     log::error!(request_id = seen.id.as_str(), code = problem.code.as_str(); "{cause}");
                 }
-                problem.into_response(&seen.id)
+                if seen.route.is_none_or(|route| route.is_limited) {
+                    METRICS.count_unavailable(problem.code.as_str());
+                }
+                problem.into_response(&seen.id, settings.base_path)
             }
         };
         if let Some(standing) = standing {
             response = standing.add_to(response);
         }
+        response = api::complete(settings, seen.route, seen.origin.as_deref(), response);
         response.closes |= self.stopping.load(Ordering::Acquire);
         seen.record(response.status);
         response.header("X-Request-Id", &seen.id)
@@ -161,6 +167,9 @@ struct Seen {
     method: &'static str,
     route: Option<&'static Route>,
     path: String,
+    origin: Option<String>,
+    /// W3C Trace Context, if it is well-formed.
+    traceparent: Option<String>,
     received: std::time::Instant,
 }
 
@@ -168,13 +177,16 @@ impl Seen {
     fn of(request: &Request, state: &State) -> Seen {
         let forwarded_for = request.head.headers.all("X-Forwarded-For");
         let trusted = &state.settings.trusted_proxies;
-        let route = api::find_route(request.path());
+        let whole = request.path();
+        let (route, path) = api::locate(&whole, state.settings.base_path);
         Seen {
             id: request.id.clone(),
             client: ClientAddress::find(request.peer, forwarded_for, trusted),
             method: request.head.method,
             route,
-            path: api::path_for_log(route, request.path()).to_owned(),
+            path: api::path_for_log(route, path).to_owned(),
+            origin: api::origin(&request.head.headers).map(str::to_owned),
+            traceparent: request.head.headers.traceparent().map(str::to_owned),
             received: request.received,
         }
     }
@@ -197,8 +209,13 @@ impl Seen {
             client,
             method,
             path,
+            traceparent,
             ..
         } = self;
+        let trace = traceparent
+            .as_ref()
+            .map(|value| format!(",\"traceparent\":\"{value}\""));
+        let trace = trace.unwrap_or_default();
         let duration_us = took.as_micros() as u64;
         // None of these can hold a character that JSON would have escaped.
         log::log!(
@@ -206,7 +223,7 @@ impl Seen {
             level,
             "\"message\":\"request\",\"request_id\":\"{id}\",\"method\":\"{method}\",\
              \"path\":\"{path}\",\"status\":{status},\"duration_us\":{duration_us},\
-             \"client\":\"{client}\""
+             \"client\":\"{client}\"{trace}"
         );
     }
 }
@@ -257,6 +274,8 @@ struct Worker {
 impl Worker {
     fn run(&self) {
         let mut taken = Vec::with_capacity(TAKEN_TOGETHER_MAX);
+        // After a panic, nobody else may come for what is queued.
+        self.state.commits.lead();
         while let Ok(first) = self.requests.recv() {
             taken.push(first);
             taken.extend(self.requests.try_iter().take(TAKEN_TOGETHER_MAX - 1));
@@ -304,8 +323,10 @@ impl Worker {
             Err(problem) => return reply.send(Err(problem)),
         };
         let job = Box::new(PendingJob {
-            panics: self.state.settings.test_hooks
-                && request.head.headers.one("X-Test-Panic") == Field::Once("job"),
+            panics: match request.head.headers.one("X-Test-Panic") {
+                Field::Once(place) if self.state.settings.test_hooks => place.to_owned(),
+                _ => String::new(),
+            },
             request_id: request.id,
             work,
             reply,
@@ -323,14 +344,15 @@ struct PendingJob {
     work: Box<dyn Work>,
     reply: Reply,
     state: Arc<State>,
-    panics: bool,
+    /// Where X-Test-Panic asks for a panic.
+    panics: String,
 }
 
 impl Job for PendingJob {
     fn run(&mut self, tx: &Tx, now: Timestamp) -> std::result::Result<(), Error> {
         logging::set_current_request(&self.request_id);
         self.work.run(tx, now)?;
-        assert!(!self.panics, "asked for by X-Test-Panic");
+        assert!(self.panics != "job", "asked for by X-Test-Panic");
         Ok(())
     }
 
@@ -339,6 +361,7 @@ impl Job for PendingJob {
     }
 
     fn finish(self: Box<Self>, outcome: std::result::Result<(), Error>) {
+        logging::set_current_request(&self.request_id);
         // A full queue or a bug says nothing of the disk.
         if matches!(
             outcome,
@@ -350,6 +373,7 @@ impl Job for PendingJob {
             let now_ns = self.state.clock.monotonic_ns();
             self.state.readiness.note(now_ns, &outcome);
         }
+        assert!(self.panics != "finish", "asked for by X-Test-Panic");
         let result = match outcome {
             Ok(()) => self.work.respond(),
             Err(failure) => Err(failure.into()),

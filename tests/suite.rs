@@ -37,6 +37,8 @@ mod suite {
     mod attendees;
     mod attendees_csv;
     mod bodies;
+    mod browsers;
+    mod caches;
     mod check_in;
     mod chunks;
     mod contract_support;
@@ -51,6 +53,7 @@ mod suite {
     mod key_reach;
     mod keys;
     mod limiter;
+    mod mounted;
     mod openapi;
     mod ordinary_clients;
     mod precedence;
@@ -69,8 +72,14 @@ mod suite {
     mod demo;
     mod key_command;
     mod log;
+    mod manual;
     mod metrics;
+    #[cfg(feature = "postgres")]
+    mod postgres;
+    #[cfg(feature = "postgres")]
+    mod postgres_commit;
     mod reaper;
+    mod report;
     mod schema;
     mod schema_by_hand;
     mod start_failures;

@@ -62,15 +62,25 @@ fn by_key(context: &Context, headers: &Headers, required: Option<Role>) -> Resul
     let holder = match headers.one("Authorization") {
         Field::Absent => None,
         Field::Once(credentials) => Some(recognise(context, credentials)?),
-        Field::Repeated => return Err(unauthorized("send one Authorization header")),
+        Field::Repeated => {
+            let detail = "send one Authorization header";
+            return Err(unauthorized(detail, Some("invalid_request")));
+        }
     };
     match (holder, required) {
-        (None, Some(_)) => Err(unauthorized(
-            "this takes a key: Authorization: Bearer <key>",
-        )),
+        (None, Some(_)) => {
+            let detail = "this takes a key: Authorization: Bearer <key>";
+            Err(unauthorized(detail, None))
+        }
         (Some(holder), Some(required)) if !holder.role.may_act_as(required) => Err(forbidden(
             required,
             format!("this takes a key with the role {required}"),
+        )
+        .header(
+            "WWW-Authenticate",
+            format!(
+                "Bearer realm=\"lastseat\", error=\"insufficient_scope\", scope=\"{required}\""
+            ),
         )),
         (holder, _) => Ok(Caller {
             key_id: holder.map(|h| h.key_id),
@@ -93,7 +103,7 @@ fn recognise(context: &Context, credentials: &str) -> Result<KeyHolder, Problem>
             .read(|tx| box_office::find_key_holder(tx, &key))?,
         None => None,
     };
-    holder.ok_or_else(|| unauthorized("the key is unknown or revoked"))
+    holder.ok_or_else(|| unauthorized("the key is unknown or revoked", Some("invalid_token")))
 }
 
 /// Whether the thing in the path is within the caller's reach. What is not, is not there.
@@ -133,8 +143,13 @@ pub fn check_reach(
     }
 }
 
-fn unauthorized(detail: &str) -> Problem {
-    Problem::new(Code::Unauthorized, detail).header("WWW-Authenticate", "Bearer")
+/// RFC 6750, 3: whoever sent no key is not told of an error.
+fn unauthorized(detail: &str, error: Option<&str>) -> Problem {
+    let mut challenge = "Bearer realm=\"lastseat\"".to_owned();
+    if let Some(error) = error {
+        challenge += &format!(", error=\"{error}\"");
+    }
+    Problem::new(Code::Unauthorized, detail).header("WWW-Authenticate", challenge)
 }
 
 fn forbidden(required: Role, detail: String) -> Problem {

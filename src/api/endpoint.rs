@@ -4,13 +4,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::auth::{self, Caller};
-use super::handlers::{events, index, metrics, service, tickets};
-use super::state::Context;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::auth::{self, Auth, Caller};
+use super::body::ACCEPT_PATCH;
+use super::cors::Cors;
+use super::handlers::service::{Health, Readiness};
+use super::handlers::tickets::{Buyer, Holder};
+use super::handlers::{Nothing, events, index, metrics, service, tickets};
+use super::state::{Context, Settings};
 use crate::error::Error;
 use crate::message::{Code, Field, Problem, Request, Response};
 use crate::metrics::RouteCounters;
-use crate::model::{Role, Timestamp};
+use crate::model::{Event, EventChange, NewEvent, Role, Ticket, Timestamp};
 use crate::store::{Scope, Tx};
 
 /// A request as its handler sees it: on its route, allowed, not yet understood.
@@ -62,51 +68,82 @@ pub enum Reach {
 
 pub struct Endpoint {
     pub method: &'static str,
+    /// Its name in generated clients.
+    pub id: &'static str,
     /// The role it takes; `admin` always will do. None: anyone.
     pub role: Option<Role>,
     pub summary: &'static str,
-    /// The schema of its body, and whether there must be one.
-    pub body: Option<(&'static str, bool)>,
+    /// What its body is, and whether there must be one.
+    pub body: Option<(SchemaOf, bool)>,
     pub status: u16,
-    /// The schema of the response's body; None: text.
-    pub answer: Option<&'static str>,
+    /// What it answers. None: text.
+    pub answer: Option<SchemaOf>,
+    /// The answer is an array, in pages.
+    pub is_list: bool,
+    /// The list can be had as CSV, if `Accept` prefers that.
+    pub has_csv: bool,
+    /// The answer may be kept, with an `ETag` to ask whether it still holds.
+    pub is_cached: bool,
     /// Beside those that any endpoint may answer.
     pub problems: &'static [Code],
     handler: Handler,
 }
 
+/// Tells of a type, for `GET /openapi.json`.
+pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
 impl Endpoint {
     const fn new(
         method: &'static str,
+        id: &'static str,
         role: Option<Role>,
         summary: &'static str,
         handler: Handler,
     ) -> Endpoint {
         Endpoint {
             method,
+            id,
             role,
             summary,
             body: None,
             status: 200,
             answer: None,
+            is_list: false,
+            has_csv: false,
+            is_cached: false,
             problems: &[],
             handler,
         }
     }
 
-    const fn takes(mut self, schema: &'static str) -> Endpoint {
-        self.body = Some((schema, true));
+    const fn takes<T: JsonSchema>(mut self) -> Endpoint {
+        self.body = Some((SchemaGenerator::subschema_for::<T>, true));
         self
     }
 
-    const fn may_take(mut self, schema: &'static str) -> Endpoint {
-        self.body = Some((schema, false));
+    const fn may_take<T: JsonSchema>(mut self) -> Endpoint {
+        self.body = Some((SchemaGenerator::subschema_for::<T>, false));
         self
     }
 
-    const fn answers(mut self, status: u16, schema: &'static str) -> Endpoint {
+    const fn answers<T: JsonSchema>(mut self, status: u16) -> Endpoint {
         self.status = status;
-        self.answer = Some(schema);
+        self.answer = Some(SchemaGenerator::subschema_for::<T>);
+        self
+    }
+
+    const fn lists<T: JsonSchema>(mut self) -> Endpoint {
+        self.is_list = true;
+        self.answers::<Vec<T>>(200)
+    }
+
+    const fn or_csv(mut self) -> Endpoint {
+        self.has_csv = true;
+        self
+    }
+
+    const fn cached(mut self) -> Endpoint {
+        self.is_cached = true;
         self
     }
 
@@ -133,6 +170,8 @@ const fn unlimited(path: &'static str, endpoints: &'static [Endpoint]) -> Route 
     route
 }
 
+type Object = serde_json::Map<String, serde_json::Value>;
+
 const GET: &str = "GET";
 const POST: &str = "POST";
 const PATCH: &str = "PATCH";
@@ -148,67 +187,68 @@ pub static ROUTES: [Route; 15] = {
     use Endpoint as E;
     [
         route("/", Everything, &[
-            E::new(GET, ANYONE, "What there is, for a person with curl", index::show),
+            E::new(GET, "showIndex", ANYONE, "What there is, for a person with curl", index::show),
         ]),
         route("/openapi.json", Everything, &[
-            E::new(GET, ANYONE, "This document", service::show_openapi).answers(200, "Any"),
+            E::new(GET, "getOpenApi", ANYONE, "This document", service::show_openapi)
+                .answers::<Object>(200).cached(),
         ]),
         route("/events", Everything, &[
-            E::new(GET, ANYONE, "List the events, oldest first", events::list)
-                .answers(200, "Events").refuses(&[InvalidRequest]),
-            E::new(POST, ORGANIZER, "Put an event on sale", events::create)
-                .takes("NewEvent").answers(201, "Event"),
+            E::new(GET, "listEvents", ANYONE, "List the events, oldest first", events::list)
+                .lists::<Event>().cached().refuses(&[InvalidRequest]),
+            E::new(POST, "createEvent", ORGANIZER, "Put an event on sale", events::create)
+                .takes::<NewEvent>().answers::<Event>(201),
         ]),
         route("/events/{id}", OwnEvents, &[
-            E::new(GET, ANYONE, "Show an event", events::show)
-                .answers(200, "Event").refuses(&[EventNotFound]),
-            E::new(PATCH, ORGANIZER, "Change an event on sale", events::change)
-                .takes("EventChange").answers(200, "Event")
-                .refuses(&[EventNotFound, EventCancelled, CapacityBelowCommitted]),
+            E::new(GET, "getEvent", ANYONE, "Show an event", events::show)
+                .answers::<Event>(200).cached().refuses(&[EventNotFound]),
+            E::new(PATCH, "changeEvent", ORGANIZER, "Change an event on sale", events::change)
+                .takes::<EventChange>().answers::<Event>(200)
+                .refuses(&[EventNotFound, PreconditionFailed, EventCancelled, CapacityBelowCommitted]),
         ]),
         route("/events/{id}/cancel", OwnEvents, &[
-            E::new(POST, ORGANIZER, "Call an event off, and cancel every live ticket with it", events::cancel)
-                .may_take("Nothing").answers(200, "Event").refuses(&[EventNotFound]),
+            E::new(POST, "cancelEvent", ORGANIZER, "Call an event off, and cancel every live ticket with it", events::cancel)
+                .may_take::<Nothing>().answers::<Event>(200).refuses(&[EventNotFound]),
         ]),
         route("/events/{id}/tickets", OwnEvents, &[
-            E::new(GET, ORGANIZER, "List an event's tickets, oldest first; as CSV if Accept prefers it", tickets::list)
-                .answers(200, "Tickets").refuses(&[InvalidRequest, EventNotFound]),
+            E::new(GET, "listTickets", ORGANIZER, "List an event's tickets, oldest first; as CSV if Accept prefers it", tickets::list)
+                .lists::<Ticket>().or_csv().refuses(&[InvalidRequest, EventNotFound]),
         ]),
         route("/events/{id}/register", OwnEvents, &[
-            E::new(POST, USER, "Hold a spot for a buyer", tickets::register)
-                .takes("Registration").answers(201, "Ticket")
+            E::new(POST, "registerForEvent", USER, "Hold a spot for a buyer", tickets::register)
+                .takes::<Buyer>().answers::<Ticket>(201)
                 .refuses(&[EventNotFound, EventCancelled, SalesNotOpen, SalesClosed, AlreadyRegistered, SoldOut]),
         ]),
         route("/tickets/{id}", TicketsOfOwnEvents, &[
-            E::new(GET, USER, "Show a ticket", tickets::show)
-                .answers(200, "Ticket").refuses(&[TicketNotFound]),
+            E::new(GET, "getTicket", USER, "Show a ticket", tickets::show)
+                .answers::<Ticket>(200).refuses(&[TicketNotFound]),
         ]),
         route("/tickets/{id}/confirm", TicketsOfOwnEvents, &[
-            E::new(POST, USER, "Turn a live hold into a confirmed ticket", tickets::confirm)
-                .may_take("Holder").answers(200, "Ticket")
+            E::new(POST, "confirmTicket", USER, "Turn a live hold into a confirmed ticket", tickets::confirm)
+                .may_take::<Holder>().answers::<Ticket>(200)
                 .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch]),
         ]),
         route("/tickets/{id}/cancel", TicketsOfOwnEvents, &[
-            E::new(POST, USER, "Give a ticket back; its spot is on sale at once", tickets::cancel)
-                .may_take("Holder").answers(200, "Ticket")
+            E::new(POST, "cancelTicket", USER, "Give a ticket back; its spot is on sale at once", tickets::cancel)
+                .may_take::<Holder>().answers::<Ticket>(200)
                 .refuses(&[TicketNotFound, EmailMismatch, AlreadyCheckedIn]),
         ]),
         route("/tickets/{id}/check-in", TicketsOfOwnEvents, &[
-            E::new(POST, ORGANIZER, "Let the holder of a confirmed ticket in, once", tickets::check_in)
-                .may_take("Nothing").answers(200, "Ticket")
+            E::new(POST, "checkInTicket", ORGANIZER, "Let the holder of a confirmed ticket in, once", tickets::check_in)
+                .may_take::<Nothing>().answers::<Ticket>(200)
                 .refuses(&[TicketNotFound, NotConfirmed, AlreadyCheckedIn]),
         ]),
         route("/problems/{id}", Everything, &[
-            E::new(GET, ANYONE, "Explain a problem", service::show_problem).refuses(&[RouteNotFound]),
+            E::new(GET, "explainProblem", ANYONE, "Explain a problem", service::show_problem).refuses(&[RouteNotFound]),
         ]),
         unlimited("/healthz", &[
-            E::new(GET, ANYONE, "Does the process live?", service::health).answers(200, "Any"),
+            E::new(GET, "getHealth", ANYONE, "Does the process live?", service::health).answers::<Health>(200),
         ]),
         unlimited("/readyz", &[
-            E::new(GET, ANYONE, "Could a commit be made now?", service::ready).answers(200, "Any"),
+            E::new(GET, "getReadiness", ANYONE, "Could a commit be made now?", service::ready).answers::<Readiness>(200),
         ]),
         unlimited("/metrics", &[
-            E::new(GET, ANYONE, "Counters and gauges, for Prometheus", metrics::show),
+            E::new(GET, "getMetrics", ANYONE, "Counters and gauges, for Prometheus", metrics::show),
         ]),
     ]
 };
@@ -223,7 +263,22 @@ pub fn count(route: Option<&Route>, method: &str, status: u16, took: Duration) {
     }
 }
 
-pub fn find_route(path: &str) -> Option<&'static Route> {
+/// The route that a path leads to, and the path as the server itself has it: without `base_path`, in
+/// front of which a proxy may have left it or not.
+pub fn locate<'p>(path: &'p str, base_path: &str) -> (Option<&'static Route>, &'p str) {
+    if let Some(rest) = path
+        .strip_prefix(base_path)
+        .filter(|_| !base_path.is_empty())
+    {
+        let inner = if rest.is_empty() { "/" } else { rest };
+        if let Some(route) = find_route(inner) {
+            return (Some(route), inner);
+        }
+    }
+    (find_route(path), path)
+}
+
+fn find_route(path: &str) -> Option<&'static Route> {
     let is_match = |route: &&Route| match_path(route.path, path).is_some();
     ROUTES.iter().find(is_match)
 }
@@ -254,6 +309,34 @@ fn match_path<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     (!id.is_empty() && !id.contains('/')).then_some(id)
 }
 
+/// Adds to any response what caches and browsers have to know. `origin` is the request's.
+pub fn complete(
+    settings: &Settings,
+    route: Option<&Route>,
+    origin: Option<&str>,
+    response: Response,
+) -> Response {
+    let get = route.and_then(|route| route.endpoints.iter().find(|e| e.method == GET));
+    let takes_key = settings.auth == Auth::Key && route.is_some_and(|route| route.is_limited);
+    let takes_role = settings.auth == Auth::Role && get.is_some_and(|e| e.role.is_some());
+    let varies_by = [
+        ("Accept", get.is_some_and(|e| e.has_csv)),
+        ("Authorization", takes_key),
+        ("X-Role", takes_role),
+        ("Origin", settings.cors.varies()),
+    ];
+    let varies_by = varies_by.iter().filter(|(_, does)| *does);
+    let varies_by: Vec<&str> = varies_by.map(|(name, _)| *name).collect();
+    let mut response = response;
+    if !varies_by.is_empty() {
+        response = response.header("Vary", &varies_by.join(", "));
+    }
+    if !response.is_cacheable {
+        response = response.header("Cache-Control", "no-store");
+    }
+    settings.cors.add_to(response, origin)
+}
+
 /// What is to be done about a request whose head was not refused.
 ///
 /// Errors, in this order: `route_not_found`, `method_not_allowed`, `unauthorized`, `forbidden`; then
@@ -269,13 +352,11 @@ pub fn decide(context: &Context, request: &Request) -> Result<Outcome, Problem> 
 }
 
 fn dispatch(context: &Context, request: &Request) -> Result<Outcome, Problem> {
-    let route = find_route(request.path())
-        .ok_or_else(|| Problem::new(Code::RouteNotFound, "there is nothing at this path"))?;
+    let whole = request.path();
+    let (route, path) = locate(&whole, context.state.settings.base_path);
+    let route = route.ok_or_else(|| Problem::new(Code::RouteNotFound, why_not_found(path)))?;
     let method = match request.head.method {
-        "OPTIONS" => {
-            let response = Response::no_content().header("Allow", &allow(route));
-            return Ok(Outcome::Respond(response));
-        }
+        "OPTIONS" => return Ok(Outcome::Respond(options(context, request, route))),
         "HEAD" => GET,
         method => method,
     };
@@ -292,10 +373,31 @@ fn dispatch(context: &Context, request: &Request) -> Result<Outcome, Problem> {
     let call = Call {
         request,
         reach: route.reach,
-        id: match_path(route.path, request.path()).unwrap_or_default(),
+        id: match_path(route.path, path).unwrap_or_default(),
         caller,
     };
     (endpoint.handler)(context, &call)
+}
+
+fn why_not_found(path: &str) -> &'static str {
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    let plain = format!("/{}", names.join("/"));
+    match plain != path && find_route(&plain).is_some() {
+        true => "there is nothing at this path, but there is without the slash that is too many",
+        false => "there is nothing at this path",
+    }
+}
+
+fn options(context: &Context, request: &Request, route: &Route) -> Response {
+    let allowed = allow(route);
+    let mut response = Response::no_content().header("Allow", &allowed);
+    if route.endpoints.iter().any(|e| e.method == PATCH) {
+        response = response.header("Accept-Patch", ACCEPT_PATCH);
+    }
+    match context.state.settings.cors.is_preflight(request) {
+        true => Cors::answer_preflight(response, &allowed),
+        false => response,
+    }
 }
 
 fn allow(route: &Route) -> String {

@@ -3,16 +3,18 @@
 
 mod auth;
 mod body;
+mod caching;
+mod cors;
 mod endpoint;
 mod handlers;
 mod openapi;
 mod pagination;
 mod rate_limit;
-mod schemas;
 mod sold_out;
 mod state;
 
 pub use auth::Auth;
-pub use endpoint::{Outcome, Route, Work, count, decide, find_route, path_for_log};
+pub use cors::{AllowedOrigin, Cors, origin};
+pub use endpoint::{Outcome, Route, Work, complete, count, decide, locate, path_for_log};
 pub use rate_limit::{Limiter, RateLimit, Standing};
 pub use state::{Context, Settings, State};

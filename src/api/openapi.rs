@@ -1,13 +1,17 @@
 //! `GET /openapi.json`: the contract for programs (OpenAPI 3.1). It is made from the table of
-//! endpoints and the list of problems.
+//! endpoints, the types of their bodies, and the list of problems.
 
 use std::collections::BTreeMap;
 
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{Endpoint, ROUTES, Reach, Route};
-use super::schemas::{example, schema_of, schemas};
-use crate::message::Code;
+use super::handlers::csv_head;
+use crate::message::{Code, reason};
+use crate::model::{Role, TicketStatus, Timestamp};
 
 /// Any request may meet these.
 const ANYWHERE: &[Code] = &[
@@ -30,26 +34,52 @@ const OF_A_BODY: &[Code] = &[
     Code::IdempotencyKeyReused,
 ];
 
-pub fn document() -> Value {
+/// `base_path` is where the server is mounted.
+pub fn document(base_path: &str) -> Value {
+    // Null is what the code has for a member that was left out; a client would send it.
+    let without_null_default = |schema: &mut Schema| {
+        if schema.get("default") == Some(&Value::Null) {
+            schema.remove("default");
+        }
+    };
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .with_transform(RecursiveTransform(without_null_default));
+    let mut schemas = settings.into_generator();
     let mut paths = Map::new();
     for route in &ROUTES {
         let mut operations = Map::new();
         for endpoint in route.endpoints {
-            let name = endpoint.method.to_lowercase();
-            operations.insert(name, operation(route, endpoint));
+            let operation = operation(&mut schemas, route, endpoint);
+            operations.insert(endpoint.method.to_lowercase(), operation);
         }
         paths.insert(route.path.to_owned(), operations.into());
+    }
+    let problem = problem_schema(&mut schemas);
+    let mut schemas = schemas.take_definitions(true);
+    schemas.insert("Problem".to_owned(), problem);
+    for (name, example) in examples() {
+        schemas[name]["examples"] = json!([example]);
     }
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "lastseat",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Sells the last seat exactly once. HEAD works wherever GET does; OPTIONS answers 204 with Allow.",
+            "description": "Sells the last seat exactly once. HEAD works wherever GET does; OPTIONS answers 204 with Allow. Every refusal is a Problem, whose code says which.",
         },
+        "servers": [{"url": if base_path.is_empty() { "/" } else { base_path }}],
+        "tags": [
+            {"name": "events", "description": "What is sold."},
+            {"name": "tickets", "description": "What is sold to somebody."},
+            {"name": "service", "description": "The server itself."},
+        ],
         "paths": paths,
         "components": {
-            "schemas": schemas(),
+            "schemas": schemas,
+            "responses": problem_responses(),
+            "parameters": parameters(),
+            "headers": headers(),
             "securitySchemes": {
                 "role": {"type": "apiKey", "in": "header", "name": "X-Role",
                          "description": "organizer, user or admin; believed unless the server runs with --auth key"},
@@ -59,11 +89,153 @@ pub fn document() -> Value {
     })
 }
 
-fn operation(route: &Route, endpoint: &Endpoint) -> Value {
+fn operation(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) -> Value {
+    let tag = match route.reach {
+        Reach::TicketsOfOwnEvents => "tickets",
+        _ if route.path.ends_with("/register") || route.path.ends_with("/tickets") => "tickets",
+        _ if route.path.starts_with("/events") => "events",
+        _ => "service",
+    };
+    let mut operation = json!({
+        "operationId": endpoint.id,
+        "tags": [tag],
+        "summary": endpoint.summary,
+        "description": description(endpoint),
+        "parameters": parameters_of(route, endpoint),
+        "responses": responses(schemas, route, endpoint),
+        "security": match endpoint.role {
+            None => json!([]),
+            Some(_) => json!([{"role": []}, {"key": []}]),
+        },
+    });
+    if let Some((schema, required)) = endpoint.body {
+        let schema = schema(schemas);
+        let mut content = json!({"application/json": {"schema": schema}});
+        if endpoint.method == "PATCH" {
+            content["application/merge-patch+json"] = json!({"schema": schema});
+        }
+        operation["requestBody"] = json!({"required": required, "content": content});
+    }
+    operation
+}
+
+fn description(endpoint: &Endpoint) -> String {
+    let who = match endpoint.role {
+        None => "For anyone.".to_owned(),
+        Some(role) => format!("For the role {role}."),
+    };
+    let own: Vec<&str> = endpoint.problems.iter().map(|code| code.as_str()).collect();
+    match own.is_empty() {
+        true => who,
+        false => format!(
+            "{who} Problems of its own, in this order: {}.",
+            own.join(", ")
+        ),
+    }
+}
+
+fn reference(section: &str, name: &str) -> Value {
+    json!({"$ref": format!("#/components/{section}/{name}")})
+}
+
+fn parameters_of(route: &Route, endpoint: &Endpoint) -> Vec<Value> {
+    let is_get = endpoint.method == "GET";
+    let of_problem = route.path.starts_with("/problems");
+    let named = [
+        ("EventId", route.reach == Reach::OwnEvents),
+        ("TicketId", route.reach == Reach::TicketsOfOwnEvents),
+        ("ProblemId", of_problem),
+        ("Limit", endpoint.is_list),
+        ("After", endpoint.is_list),
+        ("Status", endpoint.has_csv),
+        ("IfNoneMatch", endpoint.is_cached),
+        ("IfMatch", endpoint.method == "PATCH"),
+        ("IdempotencyKey", !is_get),
+    ];
+    let named = named.iter().filter(|(_, has)| *has);
+    named
+        .map(|(name, _)| reference("parameters", name))
+        .collect()
+}
+
+fn parameters() -> Value {
+    let parameter = |place: &str, name: &str, what: &str, schema: Value| json!({"in": place, "name": name, "description": what, "required": place == "path", "schema": schema});
+    let slugs: Vec<String> = Code::ALL.iter().map(|code| slug(*code)).collect();
+    let statuses = json!({"type": "string", "enum": [TicketStatus::Reserved, TicketStatus::Confirmed, TicketStatus::Cancelled]});
+    let etag = json!({"type": "string"});
+    json!({
+        "EventId": parameter("path", "id", "The event.", json!({"type": "integer", "minimum": 1, "format": "int64"})),
+        "TicketId": parameter("path", "id", "The ticket; its holder's secret.", json!({"type": "string", "format": "uuid"})),
+        "ProblemId": parameter("path", "id", "The problem's code, with dashes.", json!({"type": "string", "enum": slugs})),
+        "Limit": parameter("query", "limit", "So many at most.", json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 50})),
+        "After": parameter("query", "after", "Where the list goes on: from the Link header of the page before.", json!({"type": "string", "pattern": "^[et][0-9]{1,18}$"})),
+        "Status": parameter("query", "status", "Those in this state only.", statuses),
+        "IfNoneMatch": parameter("header", "If-None-Match", "An ETag: 304 if it still holds.", etag.clone()),
+        "IfMatch": parameter("header", "If-Match", "An ETag: 412 if it holds no more.", etag),
+        "IdempotencyKey": parameter("header", "Idempotency-Key", "The same for each attempt at the same request: it takes effect once, and each attempt has the first one's answer.", json!({"type": "string", "pattern": "^[!#-~][!-~]{0,254}$"})),
+    })
+}
+
+fn headers() -> Value {
+    let header = |what: &str| json!({"description": what, "schema": {"type": "string"}});
+    json!({
+        "X-Request-Id": header("The caller's, or a new one; also on the log line."),
+        "RateLimit-Policy": header("Requests (q) in a window of seconds (w), unless it is off."),
+        "RateLimit": header("Requests left (r), and seconds until there are more (t)."),
+        "Location": header("Where the new thing is."),
+        "Link": header("The next page, as rel=\"next\", if there is one."),
+        "ETag": header("Names what is shown, for If-None-Match and If-Match."),
+        "Idempotent-Replayed": header("true: the first answer to this key, again."),
+        "Ticket-Status": header("On a replay: what the ticket is by now (reserved, confirmed or cancelled)."),
+        "WWW-Authenticate": header("Bearer, and what is wrong with the key (RFC 6750)."),
+        "Allow": header("The methods that there are."),
+        "Retry-After": header("Seconds."),
+    })
+}
+
+fn headers_named(names: &[(&str, bool)]) -> Value {
+    let named = names.iter().filter(|(_, has)| *has);
+    let named = named.map(|(name, _)| (name.to_string(), reference("headers", name)));
+    named.collect::<Map<_, _>>().into()
+}
+
+fn responses(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) -> Value {
+    let mut content = match endpoint.answer {
+        None => json!({"text/plain": {"schema": {"type": "string"}}}),
+        Some(schema) => json!({"application/json": {"schema": schema(schemas)}}),
+    };
+    if endpoint.has_csv {
+        content["text/csv"] = json!({
+            "schema": {"type": "string", "description": "RFC 4180, UTF-8: a line with the names of the columns, then one a ticket, every field quoted. Not paged."},
+            "example": csv_head(),
+        });
+    }
+    let is_change = endpoint.method != "GET";
+    let with_headers = headers_named(&[
+        ("X-Request-Id", true),
+        ("RateLimit-Policy", route.is_limited),
+        ("RateLimit", route.is_limited),
+        ("Location", endpoint.status == 201),
+        ("Link", endpoint.is_list),
+        ("ETag", endpoint.is_cached || endpoint.method == "PATCH"),
+        ("Idempotent-Replayed", is_change),
+        (
+            "Ticket-Status",
+            is_change && !route.path.starts_with("/events") || route.path.ends_with("/register"),
+        ),
+    ]);
+    let mut responses = Map::new();
+    let done =
+        json!({"description": endpoint.summary, "headers": with_headers, "content": content});
+    responses.insert(endpoint.status.to_string(), done);
+    if endpoint.is_cached {
+        let headers = headers_named(&[("X-Request-Id", true), ("ETag", true)]);
+        let same = json!({"description": "It is as If-None-Match has it.", "headers": headers});
+        responses.insert("304".to_owned(), same);
+    }
     let mut problems: Vec<Code> = ANYWHERE.to_vec();
     if route.is_limited {
-        problems.push(Code::RateLimited);
-        problems.push(Code::Unauthorized);
+        problems.extend([Code::RateLimited, Code::Unauthorized]);
     }
     if endpoint.role.is_some() {
         problems.push(Code::Forbidden);
@@ -72,175 +244,105 @@ fn operation(route: &Route, endpoint: &Endpoint) -> Value {
         problems.extend(OF_A_BODY);
     }
     problems.extend(endpoint.problems);
-    let mut operation = json!({
-        "summary": endpoint.summary,
-        "parameters": parameters(route, endpoint),
-        "responses": responses(route, endpoint, &problems),
-        "security": match endpoint.role {
-            None => json!([]),
-            Some(role) => json!([{"role": [role.as_str()]}, {"key": [role.as_str()]}]),
-        },
-    });
-    if let Some((schema, required)) = endpoint.body {
-        operation["requestBody"] = json!({
-            "required": required,
-            "content": {"application/json": {"schema": schema_of(schema), "example": example(schema)}},
-        });
-    }
-    operation
-}
-
-fn parameters(route: &Route, endpoint: &Endpoint) -> Vec<Value> {
-    let mut parameters = Vec::new();
-    let parameter = |place: &str, name: &str, schema: Value| json!({"in": place, "name": name, "required": place == "path", "schema": schema});
-    let is_get = endpoint.method == "GET";
-    if route.reach == Reach::OwnEvents {
-        let id = json!({"type": "integer", "minimum": 1, "format": "int64"});
-        parameters.push(parameter("path", "id", id));
-    } else if route.reach == Reach::TicketsOfOwnEvents {
-        parameters.push(parameter(
-            "path",
-            "id",
-            json!({"type": "string", "format": "uuid"}),
-        ));
-    } else if route.path.contains("{id}") {
-        let slugs: Vec<String> = Code::ALL.iter().map(|code| slug(*code)).collect();
-        parameters.push(parameter(
-            "path",
-            "id",
-            json!({"type": "string", "enum": slugs}),
-        ));
-    }
-    if let (true, Some(list)) = (
-        is_get,
-        [("/events", "e"), ("/events/{id}/tickets", "t")]
-            .iter()
-            .find(|l| l.0 == route.path),
-    ) {
-        let limit = json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 50});
-        parameters.push(parameter("query", "limit", limit));
-        let cursor = json!({"type": "string", "pattern": format!("^{}[0-9]{{1,18}}$", list.1)});
-        parameters.push(parameter("query", "after", cursor));
-    }
-    if route.path == "/events/{id}/tickets" {
-        parameters.push(parameter(
-            "query",
-            "status",
-            json!({"enum": ["reserved", "confirmed", "cancelled"]}),
-        ));
-    }
-    if !is_get {
-        let key = json!({"type": "string", "pattern": "^[!#-~][!-~]{0,254}$"});
-        parameters.push(parameter("header", "Idempotency-Key", key));
-    }
-    parameters
-}
-
-fn responses(route: &Route, endpoint: &Endpoint, problems: &[Code]) -> Value {
-    let content = match endpoint.answer {
-        None => json!({"text/plain": {"schema": {"type": "string"}}}),
-        Some(schema) => {
-            let mut content = json!({"application/json": {"schema": schema_of(schema), "example": example(schema)}});
-            if schema == "Tickets" {
-                content["text/csv"] = json!({"schema": {"type": "string"}});
-            }
-            content
-        }
-    };
-    let mut headers = headers(route);
-    let mut more = |name: &str, what: &str| headers.insert(name.into(), header(what));
-    if endpoint.status == 201 {
-        more("Location", "Where the new thing is");
-    }
-    if endpoint.method != "GET" {
-        more(
-            "Idempotent-Replayed",
-            "true: the first answer to this key, again",
+    for status in by_status(&problems).into_keys() {
+        responses.insert(
+            status.to_string(),
+            reference("responses", &response_name(status)),
         );
-    }
-    if endpoint.method != "GET" && endpoint.answer == Some("Ticket") {
-        more(
-            "Ticket-Status",
-            "On a replay: what the ticket is by now (reserved, confirmed or cancelled)",
-        );
-    }
-    if matches!(endpoint.answer, Some("Events" | "Tickets")) {
-        more("Link", "The next page, as rel=\"next\", if there is one");
-    }
-    if endpoint.answer == Some("Tickets") {
-        more("Vary", "Accept");
-    }
-    let mut responses = Map::new();
-    let done = json!({"description": endpoint.summary, "headers": headers, "content": content});
-    responses.insert(endpoint.status.to_string(), done);
-    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in problems {
-        by_status.entry(code.status()).or_default().push(*code);
-    }
-    for (status, codes) in by_status {
-        responses.insert(status.to_string(), refusal(route, status, &codes));
     }
     responses.into()
 }
 
-fn refusal(route: &Route, status: u16, codes: &[Code]) -> Value {
-    let mut headers = headers(route);
-    let more = match status {
-        401 => Some(("WWW-Authenticate", "Bearer")),
-        405 => Some(("Allow", "The methods that there are")),
-        429 | 503 => Some(("Retry-After", "Seconds")),
-        _ => None,
-    };
-    if let Some((name, what)) = more {
-        headers.insert(name.into(), header(what));
+fn by_status(codes: &[Code]) -> BTreeMap<u16, Vec<Code>> {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        by_status.entry(code.status()).or_default().push(*code);
     }
-    let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-    let titles: Vec<&str> = codes.iter().map(|code| code.title()).collect();
-    let examples: Map<String, Value> = codes
-        .iter()
-        .map(|code| {
+    by_status
+}
+
+fn response_name(status: u16) -> String {
+    reason(status).replace(' ', "")
+}
+
+/// One response a status, whoever gives it: the problem's code says more.
+fn problem_responses() -> Value {
+    let response = |(status, codes): (u16, Vec<Code>)| {
+        let titles: Vec<&str> = codes.iter().map(|code| code.title()).collect();
+        let examples = codes.iter().map(|code| {
             (
                 code.as_str().to_owned(),
                 json!({"value": problem_example(*code)}),
             )
-        })
-        .collect();
-    let schema = json!({
-        "allOf": [schema_of("Problem"), {"properties": {"code": {"enum": names}}}],
+        });
+        let headers = headers_named(&[
+            ("X-Request-Id", true),
+            ("RateLimit-Policy", true),
+            ("RateLimit", true),
+            ("WWW-Authenticate", status == 401 || status == 403),
+            ("Allow", status == 405),
+            ("Retry-After", status == 429 || status == 503),
+        ]);
+        let content = json!({"schema": reference("schemas", "Problem"), "examples": examples.collect::<Map<_, _>>()});
+        let response = json!({"description": titles.join("; "), "headers": headers, "content": {"application/problem+json": content}});
+        (response_name(status), response)
+    };
+    by_status(Code::ALL)
+        .into_iter()
+        .map(response)
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// What a problem may say beside what every problem says (RFC 9457, 3.2).
+fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Value); 8] {
+    let time = schemas.subschema_for::<Timestamp>().to_value();
+    let or_null = schemas.subschema_for::<Option<Timestamp>>().to_value();
+    let role = schemas.subschema_for::<Role>().to_value();
+    let status = schemas.subschema_for::<TicketStatus>().to_value();
+    let at = json!("2026-11-23T09:30:00.000Z");
+    [
+        (Code::Forbidden, "required_role", role, json!("user")),
+        (Code::SalesNotOpen, "opens_at", time.clone(), at.clone()),
+        (Code::SalesClosed, "closed_at", time.clone(), at.clone()),
+        (Code::SoldOut, "next_expiry", or_null, at.clone()),
+        (
+            Code::CapacityBelowCommitted,
+            "minimum",
+            json!({"type": "integer"}),
+            json!(3),
+        ),
+        (Code::HoldExpired, "expired_at", time.clone(), at.clone()),
+        (
+            Code::NotConfirmed,
+            "ticket_status",
+            status,
+            json!("reserved"),
+        ),
+        (Code::AlreadyCheckedIn, "checked_in_at", time, at),
+    ]
+}
+
+fn problem_schema(schemas: &mut SchemaGenerator) -> Value {
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let mut properties = json!({
+        "type": {"type": "string", "description": "The path of a page that explains it."},
+        "title": {"type": "string", "description": "The same for each problem of this code."},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "For a person: what to do about it."},
+        "code": {"type": "string", "enum": codes},
+        "request_id": {"type": "string", "description": "As on the log line."},
     });
-    json!({
-        "description": titles.join("; "),
-        "headers": headers,
-        "content": {"application/problem+json": {"schema": schema, "examples": examples}},
-    })
-}
-
-fn headers(route: &Route) -> Map<String, Value> {
-    let mut headers = Map::new();
-    let mut add = |name: &str, what: &str| headers.insert(name.into(), header(what));
-    add(
-        "X-Request-Id",
-        "The caller's, or a new one; also on the log line",
-    );
-    if route.is_limited {
-        add(
-            "RateLimit-Policy",
-            "Requests (q) in a window of seconds (w), unless it is off",
-        );
-        add(
-            "RateLimit",
-            "Requests left (r), and seconds until there are more (t)",
-        );
+    for (code, name, mut schema, _) in extensions(schemas) {
+        schema["description"] = json!(format!("With {}.", code.as_str()));
+        properties[name] = schema;
     }
-    headers
-}
-
-fn header(what: &str) -> Value {
-    json!({"description": what, "schema": {"type": "string"}})
-}
-
-fn slug(code: Code) -> String {
-    code.as_str().replace('_', "-")
+    json!({
+        "type": "object",
+        "description": "Why a request was refused (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "code", "request_id"],
+        "properties": properties,
+    })
 }
 
 fn problem_example(code: Code) -> Value {
@@ -249,18 +351,39 @@ fn problem_example(code: Code) -> Value {
         "detail": code.explanation(), "code": code.as_str(),
         "request_id": "89003820-0807-42f7-a85a-263d9812e3e6",
     });
-    let time = json!("2026-11-23T09:30:00.000Z");
-    let (member, value) = match code {
-        Code::Forbidden => ("required_role", json!("user")),
-        Code::SalesNotOpen => ("opens_at", time),
-        Code::SalesClosed => ("closed_at", time),
-        Code::SoldOut => ("next_expiry", time),
-        Code::CapacityBelowCommitted => ("minimum", json!(3)),
-        Code::HoldExpired => ("expired_at", time),
-        Code::NotConfirmed => ("ticket_status", json!("reserved")),
-        Code::AlreadyCheckedIn => ("checked_in_at", time),
-        _ => return problem,
-    };
-    problem[member] = value;
+    for (of, name, _, example) in extensions(&mut SchemaGenerator::default()) {
+        if of == code {
+            problem[name] = example;
+        }
+    }
     problem
+}
+
+fn examples() -> [(&'static str, Value); 6] {
+    let at = "2026-11-23T09:30:00.000Z";
+    let (event, email) = ("Concert", "ada@example.com");
+    [
+        (
+            "Event",
+            json!({
+                "id": 1, "name": event, "total_spots": 5, "available_spots": 4, "status": "on_sale",
+                "starts_at": null, "sales_open_at": null, "sales_close_at": null, "hold_seconds": 300, "created_at": at,
+            }),
+        ),
+        (
+            "Ticket",
+            json!({
+                "ticket_id": "01a2074a-fe04-7f0d-9514-ddcbbdf57c41", "event_id": 1, "email": email,
+                "status": "reserved", "created_at": at, "expires_at": "2026-11-23T09:35:00.000Z",
+            }),
+        ),
+        ("NewEvent", json!({"name": event, "total_spots": 5})),
+        ("EventChange", json!({"total_spots": 8, "starts_at": null})),
+        ("Buyer", json!({"email": email})),
+        ("Holder", json!({"email": email})),
+    ]
+}
+
+fn slug(code: Code) -> String {
+    code.as_str().replace('_', "-")
 }

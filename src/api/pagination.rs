@@ -1,6 +1,8 @@
 //! Pages of a list. A cursor names the list and the position of the last row that was shown, so that
 //! nothing is shown twice or left out, whatever is added between two pages (keyset pagination).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::body::invalid;
@@ -21,7 +23,7 @@ impl Page {
     pub fn parse(query: &str, list: char) -> Result<Page, Problem> {
         let limit = match parameter(query, "limit")? {
             None => LIMIT_DEFAULT,
-            Some(text) => whole(text)
+            Some(text) => whole(&text)
                 .filter(|n| (1..=LIMIT_MAX as i64).contains(n))
                 .ok_or_else(|| invalid("limit", "must be a whole number from 1 to 100"))?
                 as usize,
@@ -55,11 +57,9 @@ impl Page {
 }
 
 /// A parameter of the query, which may be given once. Those that nobody asks for are ignored.
-pub fn parameter<'q>(query: &'q str, name: &str) -> Result<Option<&'q str>, Problem> {
-    let mut values = query.split('&').filter_map(|parameter| {
-        let (given, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        (given == name).then_some(value)
-    });
+pub fn parameter<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>, Problem> {
+    let parameters = form_urlencoded::parse(query.as_bytes());
+    let mut values = parameters.filter_map(|(given, value)| (given == name).then_some(value));
     let value = values.next();
     match values.next() {
         None => Ok(value),

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use ipnet::IpNet;
 
 use super::auth::Auth;
+use super::cors::Cors;
 use super::rate_limit::{Limiter, RateLimit};
 use super::sold_out::SoldOut;
 use crate::clock::Clock;
@@ -24,6 +25,9 @@ pub struct Settings {
     pub rate_limit: Option<RateLimit>,
     pub trusted_proxies: Vec<IpNet>,
     pub hold_ms_default: i64,
+    /// Where a proxy mounts the server: "", or a slash and more.
+    pub base_path: &'static str,
+    pub cors: Cors,
     /// Why the server is not ready, if it is not.
     pub unready: Arc<Unready>,
     /// Whether X-Test-Panic is heeded.
@@ -117,6 +121,10 @@ impl Readiness {
             *failure = outcome.clone().err();
             self.has_failed.store(failure.is_some(), Ordering::Relaxed);
         }
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
     }
 
     /// None: the last commit is too long ago, and whoever asks has to make one. At most one a second

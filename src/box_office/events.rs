@@ -12,7 +12,7 @@ use crate::store::{Account, Tx};
 
 /// A change that needs more spots than are free, because holds have expired and are not swept yet,
 /// releases at most so many in a transaction.
-const RELEASED_PER_TRANSACTION_MAX: i64 = 5_000;
+const RELEASED_PER_TRANSACTION_MAX: i64 = 2_000;
 
 /// Puts an event on sale. `hold_ms_default` holds where the organizer asks for nothing else.
 ///
@@ -25,14 +25,22 @@ pub fn create_event(
     key: Option<&IdempotencyKey>,
 ) -> Result<Done<Event>, Error> {
     once(tx, now, key, ("create_event", new), || {
-        let hold_ms = new.hold_seconds.map_or(hold_ms_default, |s| s * 1_000);
+        let hold_ms = new
+            .hold_seconds
+            .map_or(hold_ms_default, |s| s.get() * 1_000);
         let id = tx.event_insert(new, hold_ms, now)?;
         let account = Account {
             event_id: id,
             changes: 1,
-            available_spots: new.total_spots,
+            available_spots: new.total_spots.get(),
         };
-        tx.ledger_insert(now, account, LedgerKind::Created, None, new.total_spots)?;
+        tx.ledger_insert(
+            now,
+            account,
+            LedgerKind::Created,
+            None,
+            new.total_spots.get(),
+        )?;
         Ok((show_event(tx, now, id)?, Subject::Event(id)))
     })
 }
@@ -60,19 +68,23 @@ pub fn list_events(
     Ok(events.into_iter().map(|event| (event.id, event)).collect())
 }
 
-/// Changes an event on sale. A change that changes nothing leaves no row in the ledger.
+/// Changes an event on sale, if it is the one that `is_expected`. A change that changes nothing leaves no row in the ledger.
 ///
-/// Errors, in this order: `EventNotFound`, `IdempotencyKeyReused`, (a replay,) `EventCancelled`,
-/// `SalesWindowInvalid`, `CapacityBelowCommitted`, `Unfinished`.
+/// Errors, in this order: `EventNotFound`, `IdempotencyKeyReused`, (a replay,) `PreconditionFailed`,
+/// `EventCancelled`, `SalesWindowInvalid`, `CapacityBelowCommitted`, `Unfinished`.
 pub fn change_event(
     tx: &Tx,
     now: Timestamp,
     id: i64,
     change: &EventChange,
+    is_expected: impl Fn(&Event) -> bool,
     key: Option<&IdempotencyKey>,
 ) -> Result<Done<Event>, Error> {
     let before = show_event(tx, now, id)?;
     once(tx, now, key, ("change_event", id, change), || {
+        if !is_expected(&before) {
+            return Err(Error::PreconditionFailed);
+        }
         if before.status == EventStatus::Cancelled {
             return Err(Error::EventCancelled);
         }

@@ -4,7 +4,9 @@ mod backup;
 mod completions;
 mod copy;
 mod demo;
+mod help;
 mod key;
+mod report;
 mod serve;
 mod verify;
 
@@ -20,7 +22,9 @@ use backup::Backup;
 use completions::Completions;
 use copy::Copy;
 use demo::Demo;
+use help::Help;
 use key::Key;
+use report::Report;
 use verify::Verify;
 
 /// What `--help` tells beside the flags.
@@ -34,9 +38,10 @@ const MANUAL: &str = include_str!("manual.txt");
     long_about = "Event registration and ticketing that sells the last seat exactly once.\n\n\
         Without a command it serves: on 127.0.0.1:8080, with the database events.db in the \
         current folder, which it creates. Stop it with Ctrl-C or SIGTERM.",
-    after_help = "lastseat --help tells more; lastseat demo shows it.",
+    after_help = "lastseat help tells more; lastseat demo shows it.",
     after_long_help = MANUAL,
-    args_conflicts_with_subcommands = true
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -56,19 +61,23 @@ enum Command {
     Key(Key),
     /// Prove from the ledger that a database never oversold (reads only, also while it is in use)
     Verify(Verify),
+    /// Picture a sale on a page to look at, from its ledger (reads only, also while it is in use)
+    Report(Report),
     /// Copy the database to a new file, also while it is in use
     Backup(Backup),
     /// Copy a sale from a file to PostgreSQL, or back
     Copy(Copy),
     /// Print a script that completes lastseat's commands and flags in a shell
     Completions(Completions),
+    /// Read the manual, a topic at a time; or what a command takes
+    Help(Help),
 }
 
 /// Why a command did not do what it was asked, for the person who typed it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// It makes no sense.
-    #[error("{0} (see lastseat --help)")]
+    #[error("{0} (see lastseat help)")]
     Usage(String),
     #[error("{0}")]
     Failed(String),
@@ -83,9 +92,11 @@ impl Cli {
             Some(Command::Demo(demo)) => demo.run(),
             Some(Command::Key(key)) => key.run(),
             Some(Command::Verify(verify)) => verify.run(),
+            Some(Command::Report(report)) => report.run(),
             Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Copy(copy)) => copy.run(),
             Some(Command::Completions(completions)) => completions.run(),
+            Some(Command::Help(help)) => help.run(),
         }
     }
 }

@@ -51,7 +51,7 @@ codes! {
     RateLimited "rate_limited" 429 "Too many requests"
         "Your address has used up its requests for this window. Wait as many seconds as Retry-After says.";
     RouteNotFound "route_not_found" 404 "No such route"
-        "There is nothing at this path. Paths have no trailing slash.";
+        "There is nothing at this path. Paths have no slash at their end, and ids no zeros in front.";
     MethodNotAllowed "method_not_allowed" 405 "Method not allowed"
         "This path exists, but not for this method. The Allow header lists those it has.";
     Unauthorized "unauthorized" 401 "Unauthorized"
@@ -70,6 +70,8 @@ codes! {
         "There is no ticket with this id.";
     IdempotencyKeyReused "idempotency_key_reused" 422 "Idempotency key reused"
         "This Idempotency-Key was used for a different request. Use a new key for each new request, and the same one only to repeat it.";
+    PreconditionFailed "precondition_failed" 412 "Precondition failed"
+        "The event has changed since the ETag was sent that If-Match names. Show it again, and decide anew.";
     EventCancelled "event_cancelled" 409 "Event cancelled"
         "The organizer has cancelled the event.";
     SalesNotOpen "sales_not_open" 409 "Sales not open yet"
@@ -164,10 +166,12 @@ impl Problem {
         Problem::new(Code::BodyTooLarge, "a body may have 1,024 bytes at most")
     }
 
-    pub fn into_response(self, request_id: &str) -> Response {
+    /// `base_path` is where the server is mounted.
+    pub fn into_response(self, request_id: &str, base_path: &str) -> Response {
         let body = Body {
             problem: &self,
             request_id,
+            base_path,
         };
         let mut response = Response::json(self.code.status(), &body);
         response.content_type = Some(JSON_PROBLEM);
@@ -181,6 +185,7 @@ impl Problem {
 struct Body<'p> {
     problem: &'p Problem,
     request_id: &'p str,
+    base_path: &'p str,
 }
 
 impl Serialize for Body<'_> {
@@ -188,7 +193,7 @@ impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let code = self.problem.code;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", code.path())?;
+        map.serialize_entry("type", &format_args!("{}{}", self.base_path, code.path()))?;
         map.serialize_entry("title", code.title())?;
         map.serialize_entry("status", &code.status())?;
         map.serialize_entry("detail", &self.problem.detail)?;
@@ -210,6 +215,7 @@ impl From<Error> for Problem {
             Error::EventNotFound => plain(Code::EventNotFound),
             Error::TicketNotFound => plain(Code::TicketNotFound),
             Error::IdempotencyKeyReused => plain(Code::IdempotencyKeyReused),
+            Error::PreconditionFailed => plain(Code::PreconditionFailed),
             Error::EventCancelled => plain(Code::EventCancelled),
             Error::SalesNotOpen { opens_at } => {
                 plain(Code::SalesNotOpen).member("opens_at", json!(opens_at))

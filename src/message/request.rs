@@ -3,9 +3,11 @@
 //! The rules are strict: a request that two parsers could understand in two ways is not understood
 //! at all.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::problem::{Code, Problem};
@@ -14,7 +16,7 @@ pub const BODY_BYTES_MAX: usize = 1_024;
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// The headers that are read; all others are dropped when a request comes in.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 18] = [
     "Host",
     "Content-Length",
     "Content-Type",
@@ -27,6 +29,11 @@ const NAMES: [&str; 13] = [
     "Expect",
     "Connection",
     "Accept",
+    "If-None-Match",
+    "If-Match",
+    "Origin",
+    "Access-Control-Request-Method",
+    "traceparent",
     "X-Test-Panic",
 ];
 
@@ -66,6 +73,17 @@ impl Headers {
         }
     }
 
+    /// The caller's place in a trace (W3C Trace Context, 3.2), if it is well-formed.
+    pub fn traceparent(&self) -> Option<&str> {
+        let Field::Once(value) = self.one("traceparent") else {
+            return None;
+        };
+        let is_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let lengths = value.split('-').map(str::len);
+        let is_good = lengths.eq([2, 32, 16, 2]) && value.split('-').all(is_hex);
+        is_good.then_some(value)
+    }
+
     fn has(&self, name: &'static str) -> bool {
         self.all(name).next().is_some()
     }
@@ -79,51 +97,64 @@ pub struct Head {
     /// Major, minor.
     pub version: (u8, u8),
     pub headers: Headers,
-    /// The request line or a header, read or not, has a control character.
-    pub has_control: bool,
+    /// The request line has three words, and every line the characters that it may have.
+    pub is_plain: bool,
+}
+
+/// Of what is no request.
+impl Default for Head {
+    fn default() -> Head {
+        Head {
+            method: "other",
+            target: String::new(),
+            version: (1, 1),
+            headers: Headers::default(),
+            is_plain: false,
+        }
+    }
 }
 
 impl Head {
-    /// Why the request is refused for what its head alone shows, in this order: 413, 417, 400, 505.
+    /// Why the request is refused for what its head alone shows, in this order: 413, 417, 505, 400.
     pub fn refusal(&self) -> Option<Problem> {
         let problem = |code, detail: &str| Some(Problem::new(code, detail));
         let length = self.length();
         if length.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
             return Some(Problem::body_too_large());
         }
-        if let Field::Once(expected) = self.headers.one("Expect")
-            && !expected.eq_ignore_ascii_case("100-continue")
-        {
-            return problem(Code::ExpectationFailed, "only 100-continue can be expected");
+        match self.headers.one("Expect") {
+            Field::Once(expected) if !expected.eq_ignore_ascii_case("100-continue") => {
+                return problem(Code::ExpectationFailed, "only 100-continue can be expected");
+            }
+            Field::Repeated => return problem(Code::ExpectationFailed, "send one Expect header"),
+            _ => {}
         }
-        if self.headers.one("Expect") == Field::Repeated {
-            return problem(Code::ExpectationFailed, "send one Expect header");
+        if self.version > (1, 1) {
+            return problem(Code::VersionNotSupported, "this port speaks HTTP/1.1");
         }
         if length.is_none() {
             let detail = "Content-Length must be one number, sent once";
             return problem(Code::BadRequest, detail);
         }
-        if let Some(detail) = self.malformed() {
-            return problem(Code::BadRequest, detail);
-        }
-        if self.version > (1, 1) {
-            return problem(Code::VersionNotSupported, "this port speaks HTTP/1.1");
-        }
-        None
+        let malformed = self.malformed()?;
+        problem(Code::BadRequest, malformed)
     }
 
     fn malformed(&self) -> Option<&'static str> {
         if self.is_chunked() && self.headers.has("Content-Length") {
             return Some("send Content-Length or Transfer-Encoding, not both");
         }
-        let is_chunked = |coding: &str| coding.trim().eq_ignore_ascii_case("chunked");
         match self.headers.one("Transfer-Encoding") {
             Field::Absent => {}
-            Field::Once(coding) if is_chunked(coding) && !self.upgrades() => {}
+            // In capitals tiny_http does not understand it.
+            Field::Once("chunked") if !self.upgrades() => {}
             _ => return Some("chunked is the one transfer coding that is understood"),
         }
-        if self.has_control {
-            return Some("control characters in the request line or a header");
+        if !self.is_plain {
+            return Some(
+                "the request line has three words, a header's name letters, digits, - and _, \
+                 and all of the head is printable ASCII",
+            );
         }
         if self.version < (1, 0) {
             return Some("use HTTP/1.1");
@@ -139,7 +170,7 @@ impl Head {
     }
 
     /// The body's announced length; None if that is no number, or not one number.
-    fn length(&self) -> Option<usize> {
+    pub fn length(&self) -> Option<usize> {
         match self.headers.one("Content-Length") {
             Field::Absent => Some(0),
             Field::Once(digits) if is_digits(digits) => Some(digits.parse().unwrap_or(usize::MAX)),
@@ -206,8 +237,16 @@ impl Request {
         }
     }
 
-    pub fn path(&self) -> &str {
-        split_target(&self.head.target).0
+    /// Decoded. What does not stand for UTF-8, or for a slash in the middle of a name, stays as it is,
+    /// and leads nowhere.
+    pub fn path(&self) -> Cow<'_, str> {
+        let path = split_target(&self.head.target).0;
+        if path.to_ascii_lowercase().contains("%2f") {
+            return path.into();
+        }
+        percent_decode_str(path)
+            .decode_utf8()
+            .unwrap_or(path.into())
     }
 
     pub fn query(&self) -> &str {

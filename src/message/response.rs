@@ -20,13 +20,15 @@ pub enum Body {
 
 pub struct Response {
     pub status: u16,
-    /// None: there is no body (204).
+    /// None: there is no body (204, 304).
     pub content_type: Option<&'static str>,
     /// Lines of a head, each with its end. Values are ours, never a client's.
     pub headers: String,
     pub body: Body,
     /// The connection ends with this response.
     pub closes: bool,
+    /// It says itself how long it may be kept. Nobody keeps the others.
+    pub is_cacheable: bool,
 }
 
 impl Response {
@@ -37,6 +39,7 @@ impl Response {
             headers: String::with_capacity(256),
             body: Body::Whole(body.into()),
             closes: false,
+            is_cacheable: false,
         }
     }
 
@@ -49,7 +52,15 @@ impl Response {
     }
 
     pub fn no_content() -> Response {
-        let mut response = Response::new(204, TEXT, Vec::new());
+        Response::without_body(204)
+    }
+
+    pub fn not_modified() -> Response {
+        Response::without_body(304)
+    }
+
+    fn without_body(status: u16) -> Response {
+        let mut response = Response::new(status, TEXT, Vec::new());
         response.content_type = None;
         response
     }
@@ -66,6 +77,7 @@ pub fn reason(status: u16) -> &'static str {
         200 => "OK",
         201 => "Created",
         204 => "No Content",
+        304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -73,6 +85,7 @@ pub fn reason(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         409 => "Conflict",
         410 => "Gone",
+        412 => "Precondition Failed",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
         417 => "Expectation Failed",

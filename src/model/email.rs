@@ -1,17 +1,27 @@
 //! Who holds a ticket.
 
+use serde::Deserialize;
+
+use super::input::is_invisible;
+
 const EMAIL_CHARS_MIN: usize = 3;
 const EMAIL_CHARS_MAX: usize = 254;
 
 /// An e-mail address, checked for shape only. ASCII letters keep their case and are compared
 /// without it; letters beyond ASCII are kept in lower case, so that the same comparison holds for
 /// them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Email {
     text: String,
     /// None: there is no upper case in `text`.
     folded: Option<String>,
 }
+
+parsed!(Email, {
+    "type": "string", "minLength": EMAIL_CHARS_MIN, "maxLength": EMAIL_CHARS_MAX,
+    "pattern": r"^[^@\s]+@[^@\s]+$",
+});
 
 impl Email {
     pub fn parse(text: &str) -> Result<Email, &'static str> {
@@ -20,8 +30,17 @@ impl Email {
         if !(EMAIL_CHARS_MIN..=EMAIL_CHARS_MAX).contains(&address.chars().count()) {
             return Err("must have 3 to 254 characters");
         }
-        if address.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err("must not contain spaces or control characters");
+        if address
+            .chars()
+            .any(|c| c.is_whitespace() || is_invisible(c))
+        {
+            return Err(
+                "must not contain spaces or control, zero-width or bidirectional characters",
+            );
+        }
+        // A spreadsheet may take what stands behind one of these for another cell, or a formula.
+        if address.contains([';', '|', '"']) {
+            return Err("must not contain any of ; | \"");
         }
         match address.split_once('@') {
             Some((local, domain))

@@ -1,18 +1,24 @@
 //! What is sold.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
+use super::input::{Whole, given, is_invisible};
 use super::ticket::OwnTicket;
 
 const NAME_CHARS_MAX: usize = 200;
-pub const SPOTS_MAX: i64 = 1_000_000;
-pub const HOLD_SECONDS_MIN: i64 = 10;
-pub const HOLD_SECONDS_MAX: i64 = 3_600;
 
-/// What an event is called: 1 to 200 characters, trimmed, no control characters.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+type TotalSpots = Whole<1, 1_000_000>;
+type HoldSeconds = Whole<10, 3_600>;
+
+/// What an event is called: 1 to 200 characters, trimmed. It looks like what it is: nothing in it is
+/// invisible or turns the direction of the text around it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct EventName(String);
+
+parsed!(EventName, {"type": "string", "minLength": 1, "maxLength": NAME_CHARS_MAX});
 
 impl EventName {
     pub fn parse(text: &str) -> Result<EventName, &'static str> {
@@ -23,8 +29,8 @@ impl EventName {
         if name.chars().count() > NAME_CHARS_MAX {
             return Err("must have at most 200 characters");
         }
-        if name.chars().any(char::is_control) {
-            return Err("must not contain control characters");
+        if has_invisible(name) {
+            return Err("must not contain control, zero-width or bidirectional characters");
         }
         Ok(EventName(name.to_owned()))
     }
@@ -34,38 +40,68 @@ impl EventName {
     }
 }
 
+/// Joiners and variation selectors belong to what many scripts and emoji write, so they are taken
+/// where they can do their work: behind a character that is not ASCII.
+fn has_invisible(name: &str) -> bool {
+    let mut before = ' ';
+    name.chars().any(|c| {
+        let joins = matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
+        let is_taken = joins && !before.is_ascii() && !is_invisible(before);
+        before = if is_taken { before } else { c };
+        is_invisible(c) && !is_taken
+    })
+}
+
 names!(
     EventStatus { OnSale = "on_sale", Cancelled = "cancelled" }
 );
 
 /// What an organizer asks for.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewEvent {
     pub name: EventName,
-    pub total_spots: i64,
+    pub total_spots: TotalSpots,
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Timestamp")]
     pub starts_at: Option<Timestamp>,
+    /// When sales open; at once, if it is left out.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Timestamp")]
     pub sales_open_at: Option<Timestamp>,
+    /// When sales close; never, if it is left out.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Timestamp")]
     pub sales_close_at: Option<Timestamp>,
-    /// None: the server's default.
-    pub hold_seconds: Option<i64>,
-    /// The key of the organizer who asks, if it was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How long a spot is held for a buyer who has not confirmed; the server's default, if it is
+    /// left out.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "HoldSeconds")]
+    pub hold_seconds: Option<HoldSeconds>,
+    // The key of the organizer who asks, if it was one.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub owner_key_id: Option<i64>,
 }
 
-/// An event as clients see it. `available_spots` counts expired holds as free. When the event is
-/// cancelled nobody holds a ticket any more, so it is all of them; `status` says that none is sold.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// An event as clients see it. When it is cancelled nobody holds a ticket any more, so
+/// `available_spots` is all of them; `status` says that none is sold.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Event {
+    #[schemars(range(min = 1))]
     pub id: i64,
     pub name: String,
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub total_spots: i64,
+    /// Expired holds count as free.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub available_spots: i64,
     pub status: EventStatus,
     pub starts_at: Option<Timestamp>,
     pub sales_open_at: Option<Timestamp>,
     pub sales_close_at: Option<Timestamp>,
-    /// Whole seconds, rounded up, if `--hold` is finer than that.
+    /// How long a spot is held for a buyer who has not confirmed, rounded up to whole seconds.
+    #[schemars(range(min = 1, max = 3_600))]
     pub hold_seconds: i64,
     pub created_at: Timestamp,
     #[serde(skip)]
@@ -73,27 +109,35 @@ pub struct Event {
 }
 
 /// What an organizer changes; None stays as it is. Of the optional times, `Some(None)` takes one away.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct EventChange {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "EventName")]
     pub name: Option<EventName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub total_spots: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TotalSpots")]
+    pub total_spots: Option<TotalSpots>,
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
     pub starts_at: Option<Option<Timestamp>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
     pub sales_open_at: Option<Option<Timestamp>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Timestamp>")]
     pub sales_close_at: Option<Option<Timestamp>>,
     /// For holds that begin from now on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hold_seconds: Option<i64>,
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HoldSeconds")]
+    pub hold_seconds: Option<HoldSeconds>,
 }
 
 impl EventChange {
     /// The event as it will be.
     pub fn applied_to(&self, event: &Event) -> Event {
-        let total_spots = self.total_spots.unwrap_or(event.total_spots);
+        let total_spots = self.total_spots.map_or(event.total_spots, Whole::get);
+        let hold_seconds = self.hold_seconds.map(Whole::get);
         Event {
             name: match &self.name {
                 Some(name) => name.as_str().to_owned(),
@@ -104,8 +148,8 @@ impl EventChange {
             starts_at: self.starts_at.unwrap_or(event.starts_at),
             sales_open_at: self.sales_open_at.unwrap_or(event.sales_open_at),
             sales_close_at: self.sales_close_at.unwrap_or(event.sales_close_at),
-            hold_seconds: self.hold_seconds.unwrap_or(event.hold_seconds),
-            hold_ms: self.hold_seconds.map_or(event.hold_ms, |s| s * 1_000),
+            hold_seconds: hold_seconds.unwrap_or(event.hold_seconds),
+            hold_ms: hold_seconds.map_or(event.hold_ms, |s| s * 1_000),
             ..*event
         }
     }

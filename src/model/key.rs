@@ -1,15 +1,19 @@
 //! Which request this is, told by the client.
 
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 const KEY_BYTES_MAX: usize = 255;
 
 /// 1 to 255 visible ASCII characters, compared as bytes, within one caller.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct IdempotencyKey {
     text: String,
     digest: [u8; 16],
 }
+
+parsed!(IdempotencyKey, {"type": "string", "pattern": "^[!-~]{1,255}$"});
 
 impl IdempotencyKey {
     /// The key of a caller without an API key.

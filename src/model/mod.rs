@@ -6,7 +6,7 @@
 macro_rules! names {
     ($(#[$doc:meta])* $type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum $type {
             $(#[serde(rename = $name)] $variant),+
         }
@@ -23,6 +23,9 @@ macro_rules! names {
     };
 }
 
+#[macro_use]
+mod input;
+
 mod access;
 mod email;
 mod event;
@@ -34,9 +37,9 @@ mod time;
 pub use access::{ApiKey, KeyDigest, KeyHolder, KeyName, KeyRecord, Role};
 pub use email::Email;
 pub use event::{
-    Event, EventChange, EventName, EventStatus, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, NewEvent,
-    SPOTS_MAX, Sale, Spots, is_sales_window,
+    Event, EventChange, EventName, EventStatus, NewEvent, Sale, Spots, is_sales_window,
 };
+pub use input::given;
 pub use key::IdempotencyKey;
 pub use ledger::LedgerKind;
 pub use ticket::{

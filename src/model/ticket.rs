@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::{NoContext, Uuid};
 
@@ -20,10 +21,11 @@ impl TicketId {
         TicketId(Uuid::new_v7(moment))
     }
 
-    /// Takes the hyphenated form in either case.
+    /// Takes the hyphenated form in lower case: what has one name is cached and counted as one.
     pub fn parse(text: &str) -> Option<TicketId> {
-        let id = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
-        Some(TicketId(id))
+        let is_lower = !text.bytes().any(|b| b.is_ascii_uppercase());
+        let id = Uuid::try_parse(text).ok()?;
+        (is_lower && text.len() == 36).then_some(TicketId(id))
     }
 
     /// For a value that the store has written itself.
@@ -35,6 +37,8 @@ impl TicketId {
         self.0.as_bytes()
     }
 }
+
+schema!(TicketId, {"type": "string", "format": "uuid"});
 
 impl fmt::Display for TicketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,8 +81,9 @@ pub fn status_at(stored: TicketStatus, expires_at: Timestamp, now: Timestamp) ->
 }
 
 /// A ticket as clients see it at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Ticket {
+    /// The holder's secret: whoever knows it can confirm and cancel.
     pub ticket_id: TicketId,
     pub event_id: i64,
     pub email: String,
@@ -86,14 +91,19 @@ pub struct Ticket {
     pub created_at: Timestamp,
     /// Only while reserved.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Timestamp", default)]
     pub expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Timestamp", default)]
     pub confirmed_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Timestamp", default)]
     pub cancelled_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CancelReason", default)]
     pub cancel_reason: Option<CancelReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Timestamp", default)]
     pub checked_in_at: Option<Timestamp>,
 }
 

@@ -54,6 +54,8 @@ fn with_second<T>(second: i64, use_it: impl FnOnce(&str) -> T) -> T {
     })
 }
 
+schema!(Timestamp, {"type": "string", "format": "date-time"});
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -63,6 +65,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Timestamp::parse(&text).ok_or_else(|| serde::de::Error::custom("not an RFC 3339 time"))
+        Timestamp::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("must be a time, as in 2026-11-23T09:30:00Z"))
     }
 }

@@ -1,5 +1,6 @@
-//! A database as `verify` reads it, whichever engine is under it.
+//! A database as `verify` and `report` read it, whichever engine is under it.
 
+use super::engine::{Row, Statement, Value};
 use super::location::{Location, OpenError};
 use super::sqlite;
 use crate::error::Error;
@@ -18,6 +19,14 @@ pub struct Counts {
 /// All of a database in one snapshot; never writes, and keeps no running server from selling.
 pub trait Audit {
     fn counts(&self) -> Result<Counts, Error>;
+
+    /// Runs a SELECT and hands each of its rows to `each`, whose first error ends it.
+    fn query(
+        &self,
+        statement: &Statement,
+        values: &[Value],
+        each: &mut dyn FnMut(&dyn Row) -> Result<(), Error>,
+    ) -> Result<(), Error>;
 
     /// Runs a statement each of whose columns bears the name of a check and holds, for a row that
     /// fails it, a sentence that says so. `each` is told the check and the sentence.

@@ -11,6 +11,8 @@
 //! Nothing here makes a sale correct: that is for the statements inside the transaction. The
 //! baton is there for fairness and speed.
 
+mod batch;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,9 +28,6 @@ use crate::model::Timestamp;
 
 /// No job waits longer than this for its transaction, whatever is in the way.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// Before the database is asked again what it could not be asked.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// A piece of work that shares its transaction with others.
 pub trait Job: Send {
@@ -181,7 +180,7 @@ impl CommitQueue {
     fn with_baton<T>(&self, f: impl FnOnce(&Db) -> Result<T, Error>) -> Result<T, Error> {
         let writer = self.baton_receiver.recv();
         let baton = self.hold(writer.map_err(|e| Error::Internal(e.to_string()))?);
-        let result = f(baton.writer());
+        let result = guarded(|| f(baton.writer()));
         drop(baton);
         // Whoever came meanwhile has gone away again.
         self.lead();
@@ -209,6 +208,11 @@ impl CommitQueue {
         let Some(oldest) = batch.iter().map(|waiting| waiting.since).min() else {
             return late;
         };
+        // They came together, so any order is theirs. What a sale has to look at is known ahead, until
+        // something else changes it.
+        if writer.is_far() {
+            batch.sort_by_key(|waiting| !matches!(waiting.job.scope(), Scope::Sale { .. }));
+        }
         let deadline = oldest + WAIT_MAX;
         let outcomes = match self.begin(writer, left(deadline)) {
             Ok(transaction) => self.run(writer, transaction, &mut batch, deadline),
@@ -226,7 +230,12 @@ impl CommitQueue {
 
     fn finish(&self, waiting: Waiting, outcome: Result<(), Error>) {
         if outcome != Err(Error::Unfinished) {
-            return waiting.job.finish(outcome);
+            // A panic must not cost the other jobs of the batch their outcome.
+            let _ = guarded(|| {
+                waiting.job.finish(outcome);
+                Ok(())
+            });
+            return;
         }
         if let Err(job) = self.submit(waiting.job) {
             job.finish(Err(Error::Overloaded));
@@ -240,131 +249,6 @@ impl CommitQueue {
             return Err(Error::StorageUnavailable(why.into()));
         }
         writer.begin_write(patience)
-    }
-
-    /// One outcome for each job, in order.
-    fn run(
-        &self,
-        writer: &Db,
-        transaction: Transaction,
-        batch: &mut [Waiting],
-        deadline: Instant,
-    ) -> Vec<Result<(), Error>> {
-        let mut outcomes = Vec::with_capacity(batch.len());
-        let mut result = self.run_once(writer, transaction, batch, &mut outcomes);
-        while let Err(Error::Conflict(_) | Error::OutcomeUnknown(_)) = result
-            && let Some(again) = self.run_again(writer, batch, &mut outcomes, &result, deadline)
-        {
-            result = again;
-        }
-        match result {
-            Ok(()) => outcomes,
-            Err(e) => {
-                log::error!(jobs = batch.len(); "a batch was not committed: {e}");
-                vec![Err(e); batch.len()]
-            }
-        }
-    }
-
-    /// After another server came between, or the connection was lost in COMMIT: then the jobs are run
-    /// again, as they are, unless it was made after all. None: it is too late, or nobody answers, and
-    /// it stays with what came of it before.
-    fn run_again(
-        &self,
-        writer: &Db,
-        batch: &mut [Waiting],
-        outcomes: &mut Vec<Result<(), Error>>,
-        before: &Result<(), Error>,
-        deadline: Instant,
-    ) -> Option<Result<(), Error>> {
-        let is_unknown = matches!(before, Err(Error::OutcomeUnknown(_)));
-        let begun = |e: Error| log::warn!("cannot tell yet whether a batch was committed: {e}");
-        while Instant::now() < deadline {
-            let transaction = self.begin(writer, left(deadline)).map_err(begun);
-            let known = transaction.and_then(|transaction| match is_unknown {
-                false => Ok((transaction, false)),
-                true => {
-                    let was_committed = transaction.was_committed().map_err(begun)?;
-                    Ok((transaction, was_committed))
-                }
-            });
-            match known {
-                // This proves that it is there for good.
-                Ok((transaction, true)) => return Some(self.commit(writer, transaction)),
-                Ok((transaction, false)) => {
-                    return Some(self.run_once(writer, transaction, batch, outcomes));
-                }
-                Err(()) => std::thread::sleep(PAUSE),
-            }
-        }
-        None
-    }
-
-    /// Leaves an outcome for each job, in order, if they are committed.
-    fn run_once(
-        &self,
-        writer: &Db,
-        transaction: Transaction,
-        batch: &mut [Waiting],
-        outcomes: &mut Vec<Result<(), Error>>,
-    ) -> Result<(), Error> {
-        // Almost always nothing fails, and then no savepoint was needed. If something does, the
-        // whole batch is undone and run again, each job in a savepoint of its own.
-        outcomes.clear();
-        let tx = transaction.tx();
-        let now = self.look_ahead(tx, batch)?;
-        for waiting in batch.iter_mut() {
-            match run_guarded(&mut waiting.job, tx, now) {
-                Err(e @ Error::Conflict(_)) => return Err(e),
-                Err(e) if e != Error::Unfinished => break,
-                outcome => outcomes.push(outcome),
-            }
-        }
-        if outcomes.len() < batch.len() {
-            drop(transaction);
-            return self.run_apart(writer, batch, outcomes);
-        }
-        self.commit(writer, transaction)
-    }
-
-    fn run_apart(
-        &self,
-        writer: &Db,
-        batch: &mut [Waiting],
-        outcomes: &mut Vec<Result<(), Error>>,
-    ) -> Result<(), Error> {
-        outcomes.clear();
-        let transaction = self.begin(writer, WAIT_MAX)?;
-        let tx = transaction.tx();
-        let now = self.look_ahead(tx, batch)?;
-        for waiting in batch {
-            let released = tx.holds_released();
-            let mut outcome = Ok(());
-            transaction
-                .savepoint(|| {
-                    outcome = run_guarded(&mut waiting.job, tx, now);
-                    match &outcome {
-                        Err(e) if *e != Error::Unfinished => Err(e.clone()),
-                        _ => Ok(()),
-                    }
-                })
-                .or_else(|e| {
-                    tx.set_holds_released(released);
-                    // Otherwise the engine has rolled back everything, the jobs before it included.
-                    if !transaction.is_open() || matches!(e, Error::Conflict(_)) {
-                        return Err(e);
-                    }
-                    outcome = Err(e);
-                    Ok(())
-                })?;
-            outcomes.push(outcome);
-        }
-        self.commit(writer, transaction)
-    }
-
-    fn look_ahead(&self, tx: &Tx, batch: &[Waiting]) -> Result<Timestamp, Error> {
-        let scopes = batch.iter().map(|waiting| waiting.job.scope());
-        tx.look_ahead(scopes, &self.clock)
     }
 
     /// Errors: nothing of the transaction is kept, also not by the server that takes over.
@@ -441,7 +325,7 @@ fn count(outcomes: &[Result<(), Error>]) {
     }
 }
 
-fn run_guarded(job: &mut Box<dyn Job>, tx: &Tx, now: Timestamp) -> Result<(), Error> {
-    catch_unwind(AssertUnwindSafe(|| job.run(tx, now)))
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::Internal("a job panicked".into())))
 }

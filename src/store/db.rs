@@ -99,6 +99,11 @@ impl Db {
         Transaction::begin(&*self.engine, Access::Write, patience)
     }
 
+    /// Whether each statement takes a round trip.
+    pub(super) fn is_far(&self) -> bool {
+        self.engine.is_far()
+    }
+
     /// Whether what a snapshot shows is there for good, so that a buyer may be refused for it.
     pub fn shows_what_lasts(&self) -> bool {
         self.engine.shows_what_lasts()

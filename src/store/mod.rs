@@ -20,3 +20,4 @@ pub use db::{Db, Durability, backup};
 pub use location::{Location, OpenError};
 pub use sqlite::BackupError;
 pub use tx::{About, Account, Remembered, Scope, Tx};
+pub(crate) use tx::{get, parsed};

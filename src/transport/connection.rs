@@ -7,12 +7,10 @@ use std::io::{self, Write as _};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use tiny_http::{HTTPVersion, Method};
-
-use super::look_ahead::{COMPLETE_WITHIN, LookAhead, Seen};
+use super::look_ahead::{COMPLETE_WITHIN, LookAhead};
 use super::socket::Socket;
 use crate::message::{
-    BODY_BYTES_MAX, Body, Code, Head, Headers, Pieces, Problem, Request, Response, Service, reason,
+    BODY_BYTES_MAX, Body, Code, Pieces, Problem, Request, Response, Service, reason,
 };
 
 /// What is left of a request that was not read to its end is read away for so long, or so much.
@@ -30,149 +28,86 @@ pub fn serve<E>(
     mut requests: impl Iterator<Item = Result<tiny_http::Request, E>>,
     service: &dyn Service,
 ) {
-    let mut ahead = LookAhead::new();
-    loop {
-        let head_bytes = match ahead.wait(socket) {
-            Seen::Request(bytes) => bytes,
-            Seen::Nothing => break,
-            Seen::NotHttp => {
-                count_unread(service, socket);
-                let _ = socket.send(NOT_HTTP);
-                socket.read_away(READ_AWAY_FOR, READ_AWAY_BYTES_MAX);
-                break;
-            }
-            Seen::Refused(code, detail) => {
-                refuse_unread(socket, service, code, detail);
-                break;
-            }
-        };
-        let mut received = match requests.next() {
-            Some(Ok(received)) => received,
-            // tiny_http has said by itself, in a bare 400, that it cannot read it.
-            Some(Err(_)) => {
-                // On a Unix socket it may as well be the end of the connection.
-                if socket.is_tcp() {
-                    count_unread(service, socket);
-                }
-                break;
-            }
-            None => break,
-        };
-        let Some((request, body_is_read)) = read(socket, &mut received) else {
-            // It never came to its end.
-            abandon(socket, received);
+    let mut ahead = LookAhead::new(socket);
+    while let Some(seen) = ahead.wait() {
+        let Some(head_bytes) = seen.head_bytes else {
+            // It counts all the same, in the log and against the rate limit.
+            drop(service.respond(seen.request));
+            let _ = socket.send(NOT_HTTP);
+            socket.read_away(READ_AWAY_FOR, READ_AWAY_BYTES_MAX);
             break;
         };
+        let mut request = seen.request;
+        let mut received = None;
+        if request.refusal.is_none() {
+            ahead.start_counting();
+            let Some(Ok(next)) = requests.next() else {
+                break;
+            };
+            let next = received.insert(next);
+            if !read_body(socket, next, &mut request) {
+                let_go(socket, received);
+                break;
+            }
+        }
         // Something may follow the last chunk of a body.
-        let is_read_whole = body_is_read && !request.head.is_chunked();
-        let framing = Framing::of(&request, is_read_whole);
+        let is_read_whole = request.refusal.is_none() && !request.head.is_chunked();
+        let mut framing = Framing::of(&request, is_read_whole);
         let request_bytes = head_bytes + request.body.len();
         let response = service.respond(request);
-        let closes = framing.closes || response.closes;
-        let may_go_on = !closes && ahead.advance(socket, request_bytes);
-        let framing = Framing {
-            closes: !may_go_on,
-            ..framing
-        };
+        framing.closes = framing.closes || response.closes || !ahead.advance(request_bytes);
         let sent = framing.send(socket, response);
-        if sent.is_ok() && !is_read_whole {
+        if sent.is_ok() && !framing.closes {
+            drop(received.map(tiny_http::Request::into_writer));
+            continue;
+        }
+        if sent.is_ok() && (!is_read_whole || socket.bytes_waiting() > 0) {
             socket.read_away(READ_AWAY_FOR, READ_AWAY_BYTES_MAX);
         }
-        if sent.is_err() || !may_go_on {
-            abandon(socket, received);
-            break;
-        }
-        drop(received.into_writer());
+        let_go(socket, received);
+        break;
     }
     drop(requests);
     socket.shutdown(Shutdown::Both);
 }
 
-/// Answers a request that tiny_http must not read.
-fn refuse_unread(socket: &Socket, service: &dyn Service, code: Code, detail: &str) {
-    let request = unread(socket, Problem::new(code, detail));
-    let framing = Framing {
-        is_head: false,
-        version: (1, 1),
-        keeps_alive: false,
-        closes: true,
-    };
-    if framing.send(socket, service.respond(request)).is_ok() {
-        socket.read_away(READ_AWAY_FOR, READ_AWAY_BYTES_MAX);
-    }
-}
-
-/// What is answered without the service counts all the same, in the log and against the rate limit.
-fn count_unread(service: &dyn Service, socket: &Socket) {
-    let problem = Problem::new(Code::BadRequest, "it was answered without this");
-    drop(service.respond(unread(socket, problem)));
-}
-
-fn unread(socket: &Socket, refusal: Problem) -> Request {
-    let head = Head {
-        method: "other",
-        target: String::new(),
-        version: (1, 1),
-        headers: Headers::default(),
-        has_control: false,
-    };
-    let mut request = Request::new(head, socket.peer());
-    request.refusal = Some(refusal);
-    request
-}
-
 /// Lets go of a request whose body may not have been read. (tiny_http would wait for the rest of it,
 /// and answer by itself.)
-fn abandon(socket: &Socket, received: tiny_http::Request) {
+fn let_go(socket: &Socket, received: Option<tiny_http::Request>) {
     socket.shutdown(Shutdown::Both);
-    drop(received.into_writer());
+    drop(received.map(tiny_http::Request::into_writer));
 }
 
-/// The request, and whether its body was read to the end. None: that did not come in time.
-fn read(socket: &Socket, received: &mut tiny_http::Request) -> Option<(Request, bool)> {
-    let mut request = Request::new(head(received), received.remote_addr().map(|a| a.ip()));
-    let length = received.body_length().unwrap_or(0);
+/// Reads the body into the request, or notes why it is refused. False: it did not come in time.
+fn read_body(socket: &Socket, received: &mut tiny_http::Request, request: &mut Request) -> bool {
     let is_chunked = request.head.is_chunked();
-    if request.refusal.is_some() || length == 0 && !is_chunked {
-        let is_whole = length == 0 && !is_chunked && request.refusal.is_none();
-        return Some((request, is_whole));
-    }
+    let length = request.head.length().unwrap_or(0);
     let limit = match is_chunked {
         true => BODY_BYTES_MAX + 1,
         false => length,
     };
-    match read_body(socket, received, limit) {
-        Ok(body) if body.len() > BODY_BYTES_MAX => {
-            request.refusal = Some(Problem::body_too_large());
-            Some((request, false))
-        }
-        Ok(body) if is_chunked || body.len() == length => {
+    if limit == 0 {
+        return true;
+    }
+    let mut body = vec![0; limit];
+    let reader = received.as_reader();
+    let read = match is_chunked || request.head.expects_continue() {
+        true => socket.within(COMPLETE_WITHIN, || read_up_to(reader, &mut body)),
+        false => read_up_to(reader, &mut body),
+    };
+    match read {
+        Ok(read) if read > BODY_BYTES_MAX => request.refusal = Some(Problem::body_too_large()),
+        Ok(read) if is_chunked || read == length => {
+            body.truncate(read);
             request.body = body;
-            Some((request, true))
         }
         Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
             let detail = "the body's chunks are malformed, or followed by trailers";
             request.refusal = Some(Problem::new(Code::BadRequest, detail));
-            Some((request, false))
         }
-        _ => None,
+        _ => return false,
     }
-}
-
-fn read_body(
-    socket: &Socket,
-    received: &mut tiny_http::Request,
-    limit: usize,
-) -> io::Result<Vec<u8>> {
-    let mut body = vec![0; limit];
-    let has_come = received.body_length().is_some() && !expects_continue(received);
-    let reader = received.as_reader();
-    let read = match has_come {
-        true => read_up_to(reader, &mut body)?,
-        false => socket.within(COMPLETE_WITHIN, || read_up_to(reader, &mut body))?,
-    };
-    body.truncate(read);
-    Ok(body)
+    true
 }
 
 /// Fills the buffer, if there is so much to be read.
@@ -185,57 +120,6 @@ fn read_up_to(reader: &mut dyn io::Read, buffer: &mut [u8]) -> io::Result<usize>
         }
     }
     Ok(read)
-}
-
-fn expects_continue(received: &tiny_http::Request) -> bool {
-    received.headers().get("Expect").is_some()
-}
-
-fn head(received: &tiny_http::Request) -> Head {
-    let mut headers = Headers::default();
-    let method = received.method().as_str();
-    let mut has_control = has_control_in(received.url()) || has_control_in(method);
-    for header in all_headers(received) {
-        let (name, value) = (header.field.as_str().as_str(), header.value.as_str());
-        has_control |= has_control_in(name) || has_control_in(value);
-        headers.add(name, value);
-    }
-    let HTTPVersion(major, minor) = *received.http_version();
-    Head {
-        method: known_method(received.method()),
-        target: received.url().to_owned(),
-        version: (major, minor),
-        headers,
-        has_control,
-    }
-}
-
-/// tiny_http shows headers one by one, by their names, and of each name the first.
-fn all_headers(received: &tiny_http::Request) -> &[tiny_http::Header] {
-    let headers: *const tiny_http::Headers = received.headers();
-    // SAFETY: `Headers` is declared `#[repr(transparent)]` over a `Vec<Header>` in the version of
-    // tiny_http that Cargo.toml pins.
-    unsafe { &*headers.cast::<Vec<tiny_http::Header>>() }
-}
-
-fn known_method(method: &Method) -> &'static str {
-    match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-        Method::Connect => "CONNECT",
-        Method::Options => "OPTIONS",
-        Method::Trace => "TRACE",
-        Method::Patch => "PATCH",
-        Method::NonStandard(_) => "other",
-    }
-}
-
-/// A tab is allowed inside a value (RFC 9110, 5.5).
-fn has_control_in(text: &str) -> bool {
-    text.bytes().any(|b| b.is_ascii_control() && b != b'\t')
 }
 
 /// How a response is put on the wire.
@@ -260,7 +144,7 @@ impl Framing {
         }
     }
 
-    fn send(mut self, socket: &Socket, mut response: Response) -> io::Result<()> {
+    fn send(&mut self, socket: &Socket, mut response: Response) -> io::Result<()> {
         match std::mem::replace(&mut response.body, Body::Whole(Vec::new())) {
             Body::Whole(body) => {
                 let mut bytes = self.head(&response, Some(body.len()));

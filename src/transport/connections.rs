@@ -39,6 +39,7 @@ pub struct Admission {
 
 impl Connections {
     pub fn new(max: usize) -> Connections {
+        METRICS.connections_max.set(max as i64);
         Connections {
             max,
             open: Mutex::default(),

@@ -150,14 +150,18 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
 
 /// Those of the connections too, which inherit them.
 fn set_options(socket: &Socket) -> io::Result<()> {
-    socket.set_read_timeout(Some(IDLE))?;
-    socket.set_write_timeout(Some(SENT_WITHIN))?;
+    set_timeouts(socket)?;
     if socket.domain()? == Domain::UNIX {
         return Ok(());
     }
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_user_timeout(Some(SENT_WITHIN))?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(IDLE))
+}
+
+pub(super) fn set_timeouts(socket: &Socket) -> io::Result<()> {
+    socket.set_read_timeout(Some(IDLE))?;
+    socket.set_write_timeout(Some(SENT_WITHIN))
 }
 
 /// Takes over a socket file that nobody listens on any more.

@@ -13,12 +13,17 @@ use nix::libc;
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::{SockAddr, SockRef};
 
+use super::listener::set_timeouts;
+
 /// From tcp(7) and <linux/tcp.h>: where `tcpi_bytes_received` stands in `struct tcp_info`, which is
 /// only ever appended to.
 const TCPI_BYTES_RECEIVED_AT: usize = 128;
 
 /// From <netinet/tcp.h>, `tcpi_state`: TIME_WAIT, CLOSE_WAIT, LAST_ACK, CLOSING.
 const STATES_AFTER_FIN: [u8; 4] = [6, 8, 9, 11];
+
+/// Of looks: they begin with what has come first.
+const NO_OFFSET: i32 = -1;
 
 pub struct Socket {
     socket: socket2::Socket,
@@ -54,6 +59,10 @@ impl Socket {
             return None;
         }
         let cookie = found.cookie().ok().filter(|cookie| is_wanted(*cookie))?;
+        if !is_tcp {
+            // Linux has only those of TCP inherit the listener's.
+            set_timeouts(&found).ok()?;
+        }
         Some(Socket {
             socket: found.try_clone().ok()?,
             cookie,
@@ -67,18 +76,14 @@ impl Socket {
         self.cookie
     }
 
-    pub fn is_tcp(&self) -> bool {
-        self.is_tcp
-    }
-
     pub fn peer(&self) -> Option<IpAddr> {
         let address = self.socket.peer_addr().ok()?.as_socket()?;
         Some(address.ip())
     }
 
     /// Copies what has come and was not read into `buffer`; returns how much that is. With
-    /// `MSG_WAITALL` it waits, for as long as the read timeout says, until `buffer` is full; with
-    /// `MSG_DONTWAIT` not at all; with neither until there is something.
+    /// `MSG_DONTWAIT` it does not wait, and otherwise until there is something, for as long as the read
+    /// timeout says.
     pub fn look(&self, buffer: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
         loop {
             match recv(self.socket.as_raw_fd(), buffer, MsgFlags::MSG_PEEK | flags) {
@@ -87,6 +92,25 @@ impl Socket {
                 looked => return Ok(looked?),
             }
         }
+    }
+
+    /// Waits until so much has come and was not read as `buffer` has room for; or until the client has
+    /// finished or the read timeout is over.
+    pub fn wait_for(&self, buffer: &mut [u8]) {
+        if self.is_tcp {
+            let _ = self.look(buffer, MsgFlags::MSG_WAITALL);
+            return;
+        }
+        // A look at a Unix socket does not wait for more, unless it begins behind what is there.
+        let last = buffer.len() - 1;
+        self.set_look_offset(last as i32);
+        let _ = self.look(&mut buffer[last..], MsgFlags::empty());
+        self.set_look_offset(NO_OFFSET);
+    }
+
+    /// Reads what a look has shown to be there.
+    pub fn skip(&self, buffer: &mut [u8]) {
+        let _ = (&self.socket).read_exact(buffer);
     }
 
     /// Does `f`, which waits for the client. If that takes longer than `patience` in all, the
@@ -107,41 +131,74 @@ impl Socket {
         }
     }
 
-    /// How many bytes have been read from a TCP connection, by anybody.
-    pub fn bytes_read(&self) -> Option<u64> {
-        let received = self.bytes_received()?;
-        Some(received - self.bytes_waiting()?)
+    /// To be called before others read, so that [`Socket::bytes_read`] can tell how much they did.
+    pub fn start_counting(&self) {
+        if !self.is_tcp {
+            self.set_look_offset(i32::MAX);
+        }
+    }
+
+    /// How many bytes have been read from the connection, by anybody: `before` of them before the
+    /// count was started, and since then it was read as far as `position`, or farther.
+    pub fn bytes_read(&self, before: u64, position: u64) -> Option<u64> {
+        if self.is_tcp {
+            return match self.bytes_received()? {
+                received if received == position => Some(position),
+                received => Some(received - self.bytes_waiting()),
+            };
+        }
+        // Linux moves the offset back by what is read (socket(7), SO_PEEK_OFF).
+        let mut left = [0; 4];
+        self.get_option(libc::SOL_SOCKET, libc::SO_PEEK_OFF, &mut left)?;
+        self.set_look_offset(NO_OFFSET);
+        Some(before + u64::from(i32::from_ne_bytes(left).abs_diff(i32::MAX)))
     }
 
     /// How many bytes have come over a TCP connection.
-    pub fn bytes_received(&self) -> Option<u64> {
+    fn bytes_received(&self) -> Option<u64> {
         let mut info = [0_u8; TCPI_BYTES_RECEIVED_AT + 8];
-        let mut length = info.len() as libc::socklen_t;
-        // SAFETY: the kernel writes at most `length` bytes, which `info` has.
-        let result = unsafe {
-            libc::getsockopt(
-                self.socket.as_raw_fd(),
-                libc::IPPROTO_TCP,
-                libc::TCP_INFO,
-                info.as_mut_ptr().cast(),
-                &raw mut length,
-            )
-        };
-        if result != 0 || (length as usize) < info.len() {
-            return None;
-        }
+        self.get_option(libc::IPPROTO_TCP, libc::TCP_INFO, &mut info)?;
         let bytes = info[TCPI_BYTES_RECEIVED_AT..].try_into().ok()?;
         // The end of what a client sends (FIN) counts as one byte.
         let has_finished = STATES_AFTER_FIN.contains(&info[0]);
         Some(u64::from_ne_bytes(bytes) - u64::from(has_finished))
     }
 
-    fn bytes_waiting(&self) -> Option<u64> {
+    /// None: the kernel does not know it, or knows less than fills `value`.
+    fn get_option(&self, level: i32, name: i32, value: &mut [u8]) -> Option<()> {
+        let mut length = value.len() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes, which `value` has.
+        let result = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                level,
+                name,
+                value.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        (result == 0 && length as usize == value.len()).then_some(())
+    }
+
+    fn set_look_offset(&self, offset: i32) {
+        // SAFETY: the kernel reads one int.
+        unsafe {
+            libc::setsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEEK_OFF,
+                (&raw const offset).cast(),
+                size_of::<i32>() as libc::socklen_t,
+            )
+        };
+    }
+
+    /// How many bytes have come and were not read.
+    pub fn bytes_waiting(&self) -> u64 {
         let mut bytes: libc::c_int = 0;
         // SAFETY: the kernel writes one int.
-        let result =
-            unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
-        (result == 0).then_some(bytes as u64)
+        unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+        bytes as u64
     }
 
     /// Sends all of it, or says that the client has not taken it within the write timeout: one call,

@@ -51,7 +51,7 @@ fn tickets_come_in_the_order_of_their_sale_and_just_as_they_come_alone() {
     let expected = [&held, &confirmed, &cancelled].map(|ticket| get_ticket(&server, ticket));
     let shown = list(&server, &path).expect_status(200);
     assert_eq!(shown.json(), json!(expected));
-    assert_eq!(shown.header("Vary"), Some("Accept"));
+    assert_eq!(shown.header("Vary"), Some("Accept, X-Role"));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use super::contract_support::{
 use crate::support::{Client, PATIENCE, Response, Server, request_text};
 
 const AS_CSV: [(&str, &str); 2] = [ORGANIZER, ("Accept", "text/csv")];
-const HEADER: &str = "ticket_id,event_id,email,status,created_at,expires_at,confirmed_at,\
-                      cancelled_at,cancel_reason,checked_in_at\r\n";
+const HEADER: &str = "\"ticket_id\",\"event_id\",\"email\",\"status\",\"created_at\",\"expires_at\",\
+     \"confirmed_at\",\"cancelled_at\",\"cancel_reason\",\"checked_in_at\"\r\n";
 
 fn export(server: &Server, event: i64) -> Response {
     send(server, "GET", &path(event), &AS_CSV, None)
@@ -30,20 +30,21 @@ fn a_row_holds_what_json_tells_in_the_columns_of_the_header() {
     let answer = export(&server, event).expect_status(200);
     let told = answer.header("Content-Type");
     assert_eq!(told, Some("text/csv; charset=utf-8; header=present"));
-    assert_eq!(answer.header("Vary"), Some("Accept"));
+    assert_eq!(answer.header("Vary"), Some("Accept, X-Role"));
     let file = format!("attachment; filename=\"event-{event}-tickets.csv\"");
     assert_eq!(answer.header("Content-Disposition"), Some(file.as_str()));
     let mut expected = HEADER.to_owned();
     for ticket in [expired, confirmed, held] {
         let ticket = get_ticket(&server, &ticket);
-        let cells = HEADER
-            .trim_end()
-            .split(',')
-            .map(|name| match &ticket[name] {
-                serde_json::Value::Null => String::new(),
-                serde_json::Value::String(text) => text.clone(),
-                other => other.to_string(),
-            });
+        let cells =
+            HEADER
+                .trim_end()
+                .split(',')
+                .map(|name| match &ticket[name.trim_matches('"')] {
+                    serde_json::Value::Null => "\"\"".to_owned(),
+                    serde_json::Value::String(text) => format!("\"{text}\""),
+                    other => format!("\"{other}\""),
+                });
         expected.push_str(&cells.collect::<Vec<_>>().join(","));
         expected.push_str("\r\n");
     }
@@ -55,17 +56,20 @@ fn a_row_holds_what_json_tells_in_the_columns_of_the_header() {
 }
 
 #[test]
-fn an_address_is_quoted_where_it_must_be_and_never_a_formula() {
+fn every_cell_is_quoted_and_none_is_a_formula() {
     let server = unlimited();
     let event = server.create_event("Walk", 20);
     let cells = [
         ("ada@example.com", "ada@example.com"),
-        ("a,b@example.com", "\"a,b@example.com\""),
-        ("\"a\"@example.com", "\"\"\"a\"\"@example.com\""),
+        ("a,b@example.com", "a,b@example.com"),
+        ("a,=b@example.com", "a,'=b@example.com"),
         ("=1+1@example.com", "'=1+1@example.com"),
         ("+tag@example.com", "'+tag@example.com"),
         ("-a@example.com", "'-a@example.com"),
-        ("=cmd|'/c,calc'!a1@b", "\"'=cmd|'/c,calc'!a1@b\""),
+        ("＝1@example.com", "'＝1@example.com"),
+        ("＋1@example.com", "'＋1@example.com"),
+        ("－1@example.com", "'－1@example.com"),
+        ("＠sum@example.com", "'＠sum@example.com"),
         ("größe@example.com", "größe@example.com"),
     ];
     for (email, _) in cells {
@@ -77,7 +81,11 @@ fn an_address_is_quoted_where_it_must_be_and_never_a_formula() {
     let by_hand = [
         ("@sum(a1)", "'@sum(a1)"),
         ("\tx@y", "'\tx@y"),
-        ("\rx@y", "\"'\rx@y\""),
+        ("\rx@y", "'\rx@y"),
+        ("\"a\"@b", "\"\"a\"\"'@b"),
+        ("a;=cmd|'/c calc'!a1@b", "a;'=cmd|'/c calc'!a1@b"),
+        ("a|-1@b", "a|'-1@b"),
+        ("a\"; +1@b", "a\"\"; '+1@b"),
     ];
     for (n, (email, _)) in by_hand.iter().enumerate() {
         let sql = "INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
@@ -92,9 +100,9 @@ fn an_address_is_quoted_where_it_must_be_and_never_a_formula() {
     let csv = export(&server, event).expect_status(200).body;
     let rows: Vec<&str> = csv.split("\r\n").skip(1).collect();
     for (row, (_, cell)) in rows.iter().zip(cells.iter().chain(&by_hand)) {
-        let from = row.match_indices(',').nth(1).unwrap().0 + 1;
+        let from = row.match_indices("\",\"").nth(1).unwrap().0 + 2;
         assert!(
-            row[from..].starts_with(&format!("{cell},reserved,")),
+            row[from..].starts_with(&format!("\"{cell}\",\"reserved\",")),
             "{cell}: {row}"
         );
     }
@@ -209,13 +217,16 @@ fn to_http_1_0_the_export_ends_with_the_connection() {
     let event = server.create_event("Stadium", 5_000);
     fill(&server, event, 1_000);
     let whole = export(&server, event).body;
-    let mut client = server.client();
-    let get = request_text("GET", &path(event), &AS_CSV, None);
-    client.send_raw(get.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
-    let answer = client.read_response();
-    assert_eq!(answer.header("Connection"), Some("close"));
-    assert_eq!(answer.header("Transfer-Encoding"), None);
-    assert_eq!(answer.body, whole);
+    // One that asks for a connection that stays open cannot have it.
+    for more in [vec![], vec![("Connection", "keep-alive")]] {
+        let mut client = server.client();
+        let get = request_text("GET", &path(event), &[&AS_CSV, &more[..]].concat(), None);
+        client.send_raw(get.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
+        let answer = client.read_response();
+        assert_eq!(answer.header("Connection"), Some("close"));
+        assert_eq!(answer.header("Transfer-Encoding"), None);
+        assert_eq!(answer.body, whole);
+    }
 }
 
 /// More than the sockets' buffers hold.

@@ -346,3 +346,26 @@ fn a_shell_is_given_its_completions() {
     }
     assert_usage_error(&self::run(&["completions", "dos"], &[]), "dos");
 }
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn a_program_without_postgresql_says_how_to_get_it() {
+    for words in [
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--db",
+            "postgres://localhost/sale",
+        ][..],
+        &["verify", "postgres://localhost/sale"],
+        &["key", "list", "--db", "postgres://me:secret@localhost/sale"],
+    ] {
+        let refused = run(words, &[]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(
+            refused.stderr.contains("--features postgres"),
+            "{refused:?}"
+        );
+        assert!(!refused.stderr.contains("secret"), "{refused:?}");
+    }
+}

@@ -178,3 +178,21 @@ fn a_checkpoint_whose_flush_fails_loses_nothing_and_another_server_takes_over() 
 fn a_checkpoint_whose_write_fails_loses_nothing_and_another_server_takes_over() {
     a_failed_checkpoint_loses_nothing("write .db");
 }
+
+/// A code that the program does not end with by itself says nothing about the next server.
+#[test]
+fn a_server_that_ends_in_the_middle_of_a_commit_is_succeeded_whatever_its_code() {
+    let faulty = Faulty::start();
+    let event = faulty.server.create_event("Gone", 2);
+    let kept = sell(&faulty.server, event, "kept@example.com");
+    let first = faulty.server.server_pid();
+    faulty.break_disk("sync -wal exit");
+    let order = Order::by("a@example.com").with_key("a");
+    place(faulty.server.addr(), event, order.clone());
+    assert!(faulty.has_failed());
+    faulty.wait_for_successor(first);
+    assert!(faulty.buy(event, &order).is_sale());
+    let kept = faulty.server.get(&format!("/tickets/{kept}"));
+    assert_eq!(kept.expect_status(200).text("status"), "reserved");
+    assert_sound(faulty.server.db_path());
+}

@@ -5,7 +5,9 @@
 use super::contract_support::{
     JSON, ORGANIZER, assert_problem, list, past_interim, send, unlimited,
 };
-use crate::support::{Client, Response, Server};
+use crate::support::{Client, PATIENCE, Response, Server, pause_for_arrival};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 
 const EVENT: &str = r#"{"name":"Walk","total_spots":5}"#;
 
@@ -146,6 +148,78 @@ fn an_odd_or_repeated_length_is_refused() {
         let request = post(&lengths, EVENT);
         assert_refused(&server, &request, 400, "bad_request");
     }
+}
+
+/// RFC 9112, 5.2: whoever stands between may join the lines, and the server not.
+#[test]
+fn a_folded_header_is_refused() {
+    let server = unlimited();
+    let length = EVENT.len();
+    for folded in [
+        format!("Content-Length:\r\n {length}\r\n"),
+        format!("Content-Length: {length}\r\n\t0\r\n"),
+        format!("X: a\r\n Content-Length: {length}\r\n"),
+    ] {
+        assert_refused(&server, &post(&folded, EVENT), 400, "bad_request");
+    }
+}
+
+/// The HTTP library refuses it, and says so in a bare 400.
+#[test]
+fn a_tab_in_a_head_is_a_problem_like_any_other() {
+    let server = unlimited();
+    for head in [
+        "GET /\tevents HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nX: a\tb\r\n",
+    ] {
+        let request = format!("{head}Host: a\r\n\r\n");
+        assert_refused(&server, &request, 400, "bad_request");
+    }
+}
+
+/// RFC 9112, 2.2: some clients send one behind a body.
+#[test]
+fn an_empty_line_before_a_request_is_passed_over() {
+    let server = unlimited();
+    let read = "GET /events HTTP/1.1\r\nHost: a\r\n\r\n";
+    let created = post(&format!("Content-Length: {}\r\n", EVENT.len()), EVENT);
+    let mut client = Client::connect(server.addr());
+    for (request, status) in [(read, 200), (&created, 201), (read, 200)] {
+        client.send_raw(b"\r\n");
+        client.send_raw(request.as_bytes());
+        client.read_response().expect_status(status);
+    }
+    client.send_raw(b"\r");
+    pause_for_arrival();
+    client.send_raw(format!("\n{read}").as_bytes());
+    client.read_response().expect_status(200);
+    // Behind a body in one piece, the HTTP library may have it already.
+    client.send_raw(format!("{created}\r\n").as_bytes());
+    let response = client.read_response().expect_status(201);
+    if list(&response, "Connection").contains("close") {
+        assert!(client.is_closed_by_server());
+    } else {
+        client.get("/events").expect_status(200);
+    }
+}
+
+/// A connection that is closed over bytes that nobody has read is reset, and a reset may overtake the
+/// response.
+#[test]
+fn what_follows_a_last_request_does_not_cost_its_response() {
+    let server = unlimited();
+    let close = "GET /events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let mut client = TcpStream::connect(server.addr()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let more = close.to_owned() + &"x".repeat(5_000);
+    client.write_all(more.as_bytes()).unwrap();
+    pause_for_arrival();
+    let goes_on = client.write_all(b"x");
+    assert!(goes_on.is_ok(), "the connection was reset: {goes_on:?}");
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut response = String::new();
+    client.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response:?}");
 }
 
 #[test]

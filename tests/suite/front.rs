@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::{Child, Command};
 use tempfile::TempDir;
 
+mod files;
+mod varnish;
 mod wrong_client;
 
 /// A proxy, and what must be put in another place for a test: each text is there, and replaced.

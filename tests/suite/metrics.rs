@@ -2,7 +2,7 @@
 //! whatever clients ask for.
 
 use super::contract_support::{frozen, sell, send, unlimited};
-use crate::support::{Client, PATIENCE, Server, fresh_source, signal, wait_until};
+use crate::support::{Client, PATIENCE, Server, Usage, fresh_source, signal, wait_until};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each sample's value, by its name and labels as written.
@@ -32,7 +32,9 @@ fn parse(text: &str) -> Samples {
     for line in text.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
             (family, kind) = (help.split_once(' ').expect("a help text").0, "");
-            assert!(is_name(family) && family.starts_with("lastseat_"), "{line}");
+            let ours = ["lastseat_", "process_"];
+            let is_ours = ours.iter().any(|prefix| family.starts_with(prefix));
+            assert!(is_name(family) && is_ours, "{line}");
             assert!(families.insert(family), "a second family: {line}");
         } else if let Some(typed) = line.strip_prefix("# TYPE ") {
             let (name, of_type) = typed.split_once(' ').expect("a type");
@@ -214,6 +216,73 @@ fn refusals_of_the_rate_limit_are_counted_and_metrics_are_free_of_it() {
     let samples = scrape(&server);
     assert_eq!(samples["lastseat_rate_limited_total"], 3.0);
     assert_eq!(answers(&samples, "GET", "/events", 429), 3.0);
+}
+
+#[test]
+fn refusals_with_503_are_counted_by_reason_from_zero_on() {
+    let server = unlimited();
+    let event = server.create_event("Harbour walk", 2);
+    let unavailable = |reason: &str| {
+        let name = format!("lastseat_unavailable_total{{reason=\"{reason}\"}}");
+        scrape(&server)[&name]
+    };
+    for reason in ["overloaded", "storage_unavailable", "shutting_down"] {
+        assert_eq!(unavailable(reason), 0.0, "{reason}");
+    }
+    assert_eq!(scrape(&server)["lastseat_ready"], 1.0);
+    let other_program = server.db();
+    other_program.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = server.register(event, "ada@example.com");
+    refused.expect_problem(503, "storage_unavailable");
+    // A monitor's question is nobody's order.
+    send(&server, "GET", "/readyz", &[], None).expect_status(503);
+    assert_eq!(unavailable("storage_unavailable"), 1.0);
+    assert_eq!(unavailable("overloaded"), 0.0);
+    assert_eq!(scrape(&server)["lastseat_ready"], 0.0);
+    other_program.execute_batch("ROLLBACK").unwrap();
+    sell(&server, event, "ada@example.com");
+    assert_eq!(scrape(&server)["lastseat_ready"], 1.0);
+}
+
+#[test]
+fn the_build_the_process_and_its_limits_can_be_seen() {
+    let before = std::time::SystemTime::now();
+    let server = Server::builder()
+        .args(["--connections-max", "77"])
+        .rate_limit_off()
+        .start();
+    let samples = scrape(&server);
+    let version = env!("CARGO_PKG_VERSION");
+    let build = format!("lastseat_build_info{{version=\"{version}\"}}");
+    assert_eq!(samples[&build], 1.0);
+    assert_eq!(samples["lastseat_connections_max"], 77.0);
+
+    let seen = Usage::of(server.server_pid()).unwrap();
+    let near = |name: &str, value: u64, by: f64| {
+        let is = samples[name];
+        assert!((is - value as f64).abs() <= by, "{name} {is}, not {value}");
+    };
+    let mib = 1_048_576;
+    near("process_resident_memory_bytes", seen.memory_mib * mib, 4e6);
+    near("process_threads", seen.threads, 3.0);
+    near("process_open_fds", seen.descriptors, 6.0);
+    let (resident, all) = (
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+    );
+    assert!(samples[all] > samples[resident]);
+    assert!(samples["process_max_fds"] >= samples["process_open_fds"]);
+    let before = before.duration_since(std::time::UNIX_EPOCH).unwrap();
+    near("process_start_time_seconds", before.as_secs(), 30.0);
+
+    for _ in 0..300 {
+        send(&server, "GET", "/events", &[], None).expect_status(200);
+    }
+    let (cpu, later) = ("process_cpu_seconds_total", scrape(&server));
+    let taken = later[cpu] - samples[cpu];
+    assert!(taken > 0.0 && taken < 60.0, "{taken} s");
+    let started = "process_start_time_seconds";
+    assert_eq!(later[started], samples[started]);
 }
 
 #[test]

@@ -26,6 +26,16 @@ fn endpoints(server: &Server) -> BTreeSet<(String, String)> {
         .collect()
 }
 
+/// What a reference within the document stands for.
+fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document
+            .pointer(&reference[1..])
+            .unwrap_or_else(|| panic!("{reference} leads nowhere")),
+        None => value,
+    }
+}
+
 fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     let paths = document["paths"].as_object().expect("paths");
     let of_path = |(path, methods): (&String, &'_ Value)| -> Vec<(String, String)> {
@@ -79,6 +89,7 @@ fn every_problem_is_in_the_document_with_an_example() {
     let mut documented = BTreeSet::new();
     for (method, path, operation) in operations(&document) {
         for (status, response) in operation["responses"].as_object().expect("responses") {
+            let response = resolve(&document, response);
             assert!(
                 response["headers"]["X-Request-Id"].is_object(),
                 "{method} {path} {status}"
@@ -101,4 +112,62 @@ fn every_problem_is_in_the_document_with_an_example() {
     let codes = codes();
     assert!(codes.len() >= 30, "{codes:?}");
     assert_eq!(documented, codes);
+}
+
+/// The members that a problem can have beside those of every problem, as the source adds them.
+fn extension_members() -> BTreeSet<String> {
+    let sources = [
+        include_str!("../../src/message/problem.rs"),
+        include_str!("../../src/api/auth.rs"),
+    ];
+    let added = sources
+        .iter()
+        .flat_map(|source| source.split(".member(\"").skip(1));
+    added
+        .filter_map(|rest| rest.split('"').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_member_of_a_problem_has_a_type() {
+    let document = document(&unlimited());
+    let members = extension_members();
+    assert!(members.len() >= 8, "{members:?}");
+    for member in members {
+        let schema = &document["components"]["schemas"]["Problem"]["properties"][&member];
+        let typed = schema["type"] != Value::Null || schema["$ref"].is_string();
+        assert!(typed, "{member}: {schema}");
+    }
+}
+
+#[test]
+fn it_is_what_a_generator_makes_a_client_of_that_a_person_would_write() {
+    let document = document(&unlimited());
+    assert!(document.to_string().len() < 100_000);
+    let operations = operations(&document);
+    let ids: BTreeSet<&str> = operations
+        .iter()
+        .map(|(_, _, operation)| operation["operationId"].as_str().expect("an id"))
+        .collect();
+    assert_eq!(ids.len(), operations.len(), "each has its own");
+    assert!(ids.contains("registerForEvent"), "{ids:?}");
+    for (method, path, operation) in operations {
+        let what = format!("{method} {path}");
+        assert_eq!(
+            operation["tags"].as_array().map(Vec::len),
+            Some(1),
+            "{what}"
+        );
+        assert!(operation["description"].is_string(), "{what}");
+        for parameter in operation["parameters"].as_array().expect("parameters") {
+            assert!(
+                resolve(&document, parameter)["description"].is_string(),
+                "{what}"
+            );
+        }
+    }
+    let csv = &document["paths"]["/events/{id}/tickets"]["get"]["responses"]["200"];
+    let example = csv["content"]["text/csv"]["example"].as_str().expect("one");
+    assert!(example.starts_with("\"ticket_id\","), "{example}");
 }

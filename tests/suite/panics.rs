@@ -86,6 +86,36 @@ fn a_panicking_job_is_undone_alone() {
     server.assert_invariants();
 }
 
+/// What was sold is sold: only who asked for the bug has to come back for the answer.
+#[test]
+fn a_panic_after_the_commit_costs_nobody_else_the_answer() {
+    let clock = FrozenClock::new();
+    let server = start(&clock);
+    let event = server.create_event("Bug", 100);
+    let other_program = server.db();
+    other_program.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let answers: Vec<Response> = std::thread::scope(|scope| {
+        let buy = |n: usize| {
+            let (server, panic) = (&server, (n % 5 == 2).then_some("finish"));
+            scope.spawn(move || register(server, event, &format!("buyer-{n}"), panic))
+        };
+        let buyers: Vec<_> = (0..20).map(buy).collect();
+        pause_for_arrival();
+        other_program.execute_batch("ROLLBACK").unwrap();
+        buyers.into_iter().map(|b| b.join().unwrap()).collect()
+    });
+    for (n, answer) in answers.into_iter().enumerate() {
+        match n % 5 == 2 {
+            true => assert_reported(&server, answer, &format!("buyer-{n}")),
+            false => drop(answer.expect_status(201)),
+        }
+    }
+    assert_eq!(server.event(event)["available_spots"], 80);
+    let again = register(&server, event, "buyer-2", None).expect_status(201);
+    assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
+    server.assert_invariants();
+}
+
 #[test]
 fn the_server_keeps_all_of_its_workers_through_many_panics() {
     let clock = FrozenClock::new();

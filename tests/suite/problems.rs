@@ -179,8 +179,9 @@ fn refuse_sales(server: &Server, advance: impl Fn(i64)) -> Vec<(u16, &'static st
     let second = sell(server, event, "eve@example.com");
     cancel_ticket(server, &second).expect_status(200);
     refusals.push((409, "ticket_cancelled", confirm(&second, "{}")));
-    let sql = "UPDATE events SET status = 'cancelled' WHERE id = ?";
-    server.db().execute(sql, [event]).unwrap();
+    server.change_by_hand(&format!(
+        "UPDATE events SET status = 'cancelled' WHERE id = {event}"
+    ));
     refusals.push((
         409,
         "event_cancelled",

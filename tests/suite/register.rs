@@ -85,8 +85,7 @@ fn an_address_is_taken_up_to_its_limits_and_echoed_as_given() {
         "a@b",
         longest.as_str(),
         "Ada.Lovelace+Tickets@Example.COM",
-        "o'brien_%$#!&*/=?^`{|}~-@example.com",
-        "\"quoted\"@example.com",
+        "o'brien_%$#!&*/=?^`{}~-@example.com",
         "a@[IPv6:2001:db8::1]",
     ];
     for email in good {
@@ -122,6 +121,15 @@ fn an_address_of_another_shape_is_refused_and_named() {
         "a\u{0}da@example.com",
         "ada@example\u{7f}.com",
         "ada@example.com\u{85}",
+        "\"ada\"@example.com",
+        "a;b@example.com",
+        "a|b@example.com",
+        "a\u{200b}da@example.com",
+        "\u{feff}ada@example.com",
+        "ada@exam\u{ad}ple.com",
+        "\u{202e}ada@example.com",
+        "ada\u{2066}@example.com",
+        "ada\u{e0041}@example.com",
     ];
     let mut bad: Vec<Value> = texts.iter().map(|text| json!(text)).collect();
     bad.extend([

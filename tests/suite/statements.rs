@@ -58,6 +58,7 @@ fn each_statement_has_one_place_in_the_code() {
         "src/store/tx",
         "src/store/sqlite",
         "src/verify",
+        "src/report",
     ]
     .iter()
     .flat_map(|name| folder(name))
@@ -74,6 +75,65 @@ fn each_statement_has_one_place_in_the_code() {
         }
         let ends = without_comments(&sql).matches(';').count();
         assert_eq!(ends, 1, "{name} is not one statement");
+    }
+}
+
+/// The columns of each table, and the triggers that both engines have.
+fn outline(schema: &str) -> BTreeSet<String> {
+    let mut outline = BTreeSet::new();
+    let mut table = String::new();
+    for line in without_comments(schema).lines() {
+        let word = |n: usize| line.split_whitespace().nth(n).unwrap_or_default();
+        match (word(0), word(1)) {
+            ("CREATE", "TABLE") => table = word(2).to_owned(),
+            ("CREATE", "TRIGGER") => drop(outline.insert(format!("trigger {}", word(2)))),
+            (column, _) if line.starts_with("    ") && column.starts_with(char::is_lowercase) => {
+                outline.insert(format!("{table}.{column}"));
+            }
+            _ => table.truncate(if line.starts_with(')') {
+                0
+            } else {
+                table.len()
+            }),
+        }
+    }
+    outline
+}
+
+#[test]
+fn the_schemas_of_both_engines_have_the_same_columns_and_triggers() {
+    let read = |engine: &str| {
+        let path = format!("{}/sql/{engine}/schema.sql", env!("CARGO_MANIFEST_DIR"));
+        outline(&std::fs::read_to_string(path).unwrap())
+    };
+    let (sqlite, postgres) = (read("sqlite"), read("postgres"));
+    assert!(sqlite.len() > 50, "{sqlite:?}");
+    // What INSERT OR REPLACE is refused by, which is SQLite's own.
+    let missing: Vec<_> = sqlite
+        .difference(&postgres)
+        .filter(|name| !name.ends_with("_no_replace"))
+        .collect();
+    assert!(missing.is_empty(), "PostgreSQL's schema lacks {missing:?}");
+    let own = |name: &&String| {
+        let of = ["lastseat.", "writers."];
+        !of.iter().any(|table| name.starts_with(table)) && !name.ends_with("_not_emptied")
+    };
+    let added: Vec<_> = postgres.difference(&sqlite).filter(own).collect();
+    assert!(added.is_empty(), "SQLite's schema lacks {added:?}");
+}
+
+/// PostgreSQL takes a parameter's type from where it first stands, and IS NULL has none.
+fn assert_types_are_told(path: &Path, sql: &str) {
+    let mut known = BTreeSet::new();
+    for part in sql.split(':').skip(1) {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name: String = part.chars().take_while(|c| is_name(*c)).collect();
+        let typeless = part[name.len()..].starts_with(" is null");
+        assert!(
+            !typeless || known.contains(&name),
+            "{path:?}: compare :{name} before asking whether it is null"
+        );
+        known.insert(name);
     }
 }
 
@@ -107,6 +167,7 @@ fn statements_are_in_words_that_every_engine_knows() {
         for word in of_sqlite {
             assert!(!words.contains(word), "{word} in {path:?}");
         }
+        assert_types_are_told(&path, &words);
         seen.insert(path);
     }
     assert!(seen.len() > 30, "{seen:?}");

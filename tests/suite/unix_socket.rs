@@ -1,7 +1,7 @@
 //! `--listen unix:/path`: the same service over a Unix socket, whose peer is a trusted proxy.
 
 use super::contract_support::{assert_problem, run};
-use crate::support::{Client, FrozenClock, PATIENCE, Server};
+use crate::support::{Client, FrozenClock, PATIENCE, Server, pause_for_arrival};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -130,4 +130,63 @@ fn a_stopped_server_stops_over_a_socket_too() {
     server.sigterm();
     assert!(server.wait(PATIENCE).success());
     start(&socket).get("/events").expect_status(200);
+}
+
+/// A proxy may pass on whatever a client sends: the rules are those of TCP.
+#[test]
+fn a_head_that_comes_in_pieces_is_looked_at_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("lastseat.sock");
+    let server = Server::builder().listen(&listen(&socket));
+    let _server = server.rate_limit_off().start();
+    let refused = [
+        (505, "GET / HTTP", "/2.0\r\nHost: a\r\n\r\n"),
+        (
+            400,
+            "GET / HTTP/1.1\r\nHost: a\r\nX: a",
+            "\r\n folded\r\n\r\n",
+        ),
+        (
+            400,
+            "POST /events HTTP/1.1\r\nHost: a\r\nContent-",
+            "Length: x\r\n\r\n",
+        ),
+    ];
+    for (status, start, rest) in refused {
+        for before in 0..3 {
+            let mut client = Client::connect_unix(&socket);
+            for _ in 0..before {
+                client.get("/events").expect_status(200);
+            }
+            client.send_raw(start.as_bytes());
+            pause_for_arrival();
+            client.send_raw(rest.as_bytes());
+            let answer = client.read_response();
+            assert_eq!(answer.status, status, "{start}{rest}: {answer:?}");
+            assert!(answer.json()["code"].is_string(), "{answer:?}");
+            assert!(client.is_closed_by_server());
+        }
+    }
+    let mut slow = Client::connect_unix(&socket);
+    for part in ["GET /ev", "ents HTTP/1.1\r\nHos", "t: a\r\n\r", "\n"] {
+        slow.send_raw(part.as_bytes());
+        pause_for_arrival();
+    }
+    slow.read_response().expect_status(200);
+    slow.get("/events").expect_status(200);
+}
+
+#[test]
+fn a_peer_that_asks_nothing_more_is_told_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("lastseat.sock");
+    let _server = start(&socket);
+    for before in 0..3 {
+        let mut client = Client::connect_unix(&socket);
+        for _ in 0..before {
+            client.get("/healthz").expect_status(200);
+        }
+        client.finish_sending();
+        assert!(client.is_closed_by_server(), "after {before} requests");
+    }
 }

@@ -2,7 +2,8 @@
  *
  * While the file named by IO_FAULT_FLAG is there, the next call of the kind that it names ("sync" or
  * "write") on a file whose name ends as it says ("sync -wal") fails, and the flag is removed. With a
- * "!" behind ("sync -wal !") it stays, and every such call fails. */
+ * "!" behind ("sync -wal !") it stays, and every such call fails; with "exit", the process ends in that
+ * call with a code that means nothing. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,9 +15,9 @@
 static int fails(const char *kind, int fd) {
     const char *flag = getenv("IO_FAULT_FLAG");
     FILE *file = flag ? fopen(flag, "r") : NULL;
-    char wanted[16] = "", end[32] = "", stays[4] = "", link[64], path[4096];
+    char wanted[16] = "", end[32] = "", stays[8] = "", link[64], path[4096];
     if (!file) return 0;
-    int words = fscanf(file, "%15s %31s %3s", wanted, end, stays);
+    int words = fscanf(file, "%15s %31s %7s", wanted, end, stays);
     fclose(file);
     if (words < 2 || strcmp(wanted, kind)) return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -25,7 +26,8 @@ static int fails(const char *kind, int fd) {
     if (length < (ssize_t)tail) return 0;
     path[length] = 0;
     if (strcmp(path + length - tail, end)) return 0;
-    if (words < 3) unlink(flag);
+    if (words < 3 || !strcmp(stays, "exit")) unlink(flag);
+    if (!strcmp(stays, "exit")) _exit(101);
     errno = EIO;
     return 1;
 }

@@ -1,8 +1,6 @@
 //! An event's tickets as CSV (RFC 4180), for a spreadsheet.
 
-use std::borrow::Cow;
-
-use csv::{Terminator, WriterBuilder};
+use csv::{QuoteStyle, Terminator, WriterBuilder};
 
 use super::Handled;
 use crate::api::endpoint::Outcome;
@@ -34,9 +32,7 @@ const COLUMNS: [&str; 10] = [
 pub fn export(context: &Context, filter: TicketFilter) -> Handled {
     let event_id = filter.event_id;
     let file = format!("attachment; filename=\"event-{event_id}-tickets.csv\"");
-    let mut response = Response::new(200, CSV, Vec::new())
-        .header("Content-Disposition", &file)
-        .header("Vary", "Accept");
+    let mut response = Response::new(200, CSV, Vec::new()).header("Content-Disposition", &file);
     let state = context.state.clone();
     let first = read_piece(context.db, state.clock.now(), filter, None)?;
     let mut after = first.last;
@@ -49,6 +45,12 @@ pub fn export(context: &Context, filter: TicketFilter) -> Handled {
     };
     response.body = Body::InPieces(first.csv, Box::new(more));
     Ok(Outcome::Respond(response))
+}
+
+/// What such a file begins with.
+pub fn csv_head() -> String {
+    let line = piece(true, std::iter::empty()).unwrap_or_default();
+    String::from_utf8_lossy(&line).into_owned()
 }
 
 struct Piece {
@@ -76,6 +78,7 @@ fn read_piece(
 
 fn piece<'t>(first: bool, tickets: impl Iterator<Item = &'t Ticket>) -> csv::Result<Vec<u8>> {
     let mut csv = WriterBuilder::new()
+        .quote_style(QuoteStyle::Always)
         .terminator(Terminator::CRLF)
         .from_writer(Vec::new());
     if first {
@@ -83,7 +86,7 @@ fn piece<'t>(first: bool, tickets: impl Iterator<Item = &'t Ticket>) -> csv::Res
     }
     for ticket in tickets {
         let row = row(ticket);
-        csv.write_record(row.iter().map(|cell| harmless(cell).into_owned()))?;
+        csv.write_record(row.iter().map(|cell| harmless(cell)))?;
     }
     csv.into_inner().map_err(|e| e.into_error().into())
 }
@@ -109,10 +112,21 @@ fn row(ticket: &Ticket) -> [String; 10] {
 }
 
 /// A spreadsheet takes a cell that begins like this for a formula, and an address is what a stranger
-/// has typed. An apostrophe in front makes it text.
-fn harmless(cell: &str) -> Cow<'_, str> {
-    match cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{cell}").into(),
-        false => cell.into(),
+/// has typed; some split cells at other separators too. An apostrophe in front makes it text.
+fn harmless(cell: &str) -> String {
+    let mut text = String::with_capacity(cell.len() + 1);
+    let mut begins = true;
+    for c in cell.chars() {
+        let is_formula = matches!(
+            c,
+            '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '\t' | '\r'
+        );
+        if begins && is_formula {
+            text.push('\'');
+        }
+        begins =
+            matches!(c, ',' | ';' | '|' | '"' | '\t' | '\r' | '\n' | ' ') && (begins || c != ' ');
+        text.push(c);
     }
+    text
 }

@@ -1,39 +1,27 @@
 //! Events: put on sale, shown, listed, changed, cancelled.
 
-use super::{Handled, commit, event_id, idempotency_key, replayed};
-use crate::api::body::{Members, invalid, required};
+use super::{Handled, Nothing, commit, event_id, idempotency_key, replayed};
+use crate::api::body;
+use crate::api::caching::{cached, etag_of, is_expected};
 use crate::api::endpoint::{Call, Outcome};
 use crate::api::pagination::Page;
 use crate::api::state::Context;
 use crate::box_office::{self, Done};
 use crate::error::Error;
-use crate::message::{Problem, Response};
-use crate::model::{
-    Event, EventChange, EventName, HOLD_SECONDS_MAX, HOLD_SECONDS_MIN, IdempotencyKey, NewEvent,
-    SPOTS_MAX, is_sales_window,
-};
+use crate::message::Response;
+use crate::model::{Event, EventChange, IdempotencyKey, NewEvent, is_sales_window};
 use crate::store::Scope;
 
 pub fn create(context: &Context, call: &Call) -> Handled {
-    let mut members = Members::parse(call.request)?;
-    let name = required(name(&mut members)?, "name")?;
-    let total_spots = members.integer("total_spots", 1, SPOTS_MAX)?;
-    let new = NewEvent {
-        name,
-        total_spots: required(total_spots, "total_spots")?,
-        starts_at: members.time("starts_at")?,
-        sales_open_at: members.time("sales_open_at")?,
-        sales_close_at: members.time("sales_close_at")?,
-        hold_seconds: members.integer("hold_seconds", HOLD_SECONDS_MIN, HOLD_SECONDS_MAX)?,
-        owner_key_id: call.caller.organizer_key,
-    };
-    members.none_left()?;
+    let mut new: NewEvent = body::parse(call.request)?;
+    new.owner_key_id = call.caller.organizer_key;
     if !is_sales_window(new.sales_open_at, new.sales_close_at) {
         return Err(Error::SalesWindowInvalid.into());
     }
     let key = idempotency_key(call, None)?;
     let hold_ms = context.state.settings.hold_ms_default;
     commit(
+        context,
         (new, key),
         |(_, key)| Scope::NewEvent(key.as_ref()),
         move |tx, now, (new, key)| box_office::create_event(tx, now, new, hold_ms, key.as_ref()),
@@ -41,13 +29,13 @@ pub fn create(context: &Context, call: &Call) -> Handled {
     )
 }
 
-fn created(done: Done<Event>) -> Response {
+fn created(done: Done<Event>, base_path: &str) -> Response {
     match done {
         Done::Fresh(event) => {
-            let location = format!("/events/{}", event.id);
+            let location = format!("{base_path}/events/{}", event.id);
             Response::json(201, &event).header("Location", &location)
         }
-        Done::Replayed(replay) => replayed(201, replay),
+        Done::Replayed(replay) => replayed(201, replay, base_path),
     }
 }
 
@@ -58,46 +46,49 @@ pub fn list(context: &Context, call: &Call) -> Handled {
     let events = context
         .db
         .read(|tx| box_office::list_events(tx, now, owner, page.after, page.rows()))?;
-    Ok(Outcome::Respond(page.response("/events?", &events)))
+    let path = format!("{}/events?", context.state.settings.base_path);
+    let response = page.response(&path, &events);
+    let headers = &call.request.head.headers;
+    Ok(Outcome::Respond(cached(headers, response)))
 }
 
 pub fn show(context: &Context, call: &Call) -> Handled {
     let id = event_id(context, call)?;
     let now = context.state.clock.now();
     let event = context.db.read(|tx| box_office::show_event(tx, now, id))?;
-    Ok(Outcome::Respond(Response::json(200, &event)))
+    let response = Response::json(200, &event);
+    let headers = &call.request.head.headers;
+    Ok(Outcome::Respond(cached(headers, response)))
 }
 
 pub fn change(context: &Context, call: &Call) -> Handled {
-    let mut members = Members::parse(call.request)?;
-    let change = EventChange {
-        name: name(&mut members)?,
-        total_spots: members.integer("total_spots", 1, SPOTS_MAX)?,
-        starts_at: members.time_or_null("starts_at")?,
-        sales_open_at: members.time_or_null("sales_open_at")?,
-        sales_close_at: members.time_or_null("sales_close_at")?,
-        hold_seconds: members.integer("hold_seconds", HOLD_SECONDS_MIN, HOLD_SECONDS_MAX)?,
-    };
-    members.none_left()?;
+    let change: EventChange = body::parse(call.request)?;
     let window = (change.sales_open_at, change.sales_close_at);
     if !is_sales_window(window.0.flatten(), window.1.flatten()) {
         return Err(Error::SalesWindowInvalid.into());
     }
     let key = idempotency_key(call, None)?;
     let id = event_id(context, call)?;
+    let if_match = call.request.head.headers.all("If-Match");
+    let if_match: Vec<String> = if_match.map(str::to_owned).collect();
     commit(
+        context,
         (id, key),
         of_event,
-        move |tx, now, (id, key)| box_office::change_event(tx, now, *id, &change, key.as_ref()),
-        shown,
+        move |tx, now, (id, key)| {
+            let is_expected = |event: &Event| is_expected(&if_match, event);
+            box_office::change_event(tx, now, *id, &change, is_expected, key.as_ref())
+        },
+        changed,
     )
 }
 
 pub fn cancel(context: &Context, call: &Call) -> Handled {
-    Members::parse_optional(call.request)?.none_left()?;
+    let Nothing {} = body::parse_optional(call.request)?;
     let key = idempotency_key(call, None)?;
     let id = event_id(context, call)?;
     commit(
+        context,
         (id, key),
         of_event,
         |tx, now, (id, key)| box_office::cancel_event(tx, now, *id, key.as_ref()),
@@ -109,14 +100,17 @@ fn of_event((id, key): &(i64, Option<IdempotencyKey>)) -> Scope<'_> {
     Scope::Event(*id, key.as_ref())
 }
 
-fn shown(done: Done<Event>) -> Response {
+/// With what the next change can name in `If-Match`.
+fn changed(done: Done<Event>, base_path: &str) -> Response {
     match done {
-        Done::Fresh(event) => Response::json(200, &event),
-        Done::Replayed(replay) => replayed(200, replay),
+        Done::Fresh(event) => Response::json(200, &event).header("ETag", &etag_of(&event)),
+        replayed => shown(replayed, base_path),
     }
 }
 
-fn name(members: &mut Members) -> Result<Option<EventName>, Problem> {
-    let name = members.text("name")?.map(|text| EventName::parse(&text));
-    name.transpose().map_err(|why| invalid("name", why))
+fn shown(done: Done<Event>, base_path: &str) -> Response {
+    match done {
+        Done::Fresh(event) => Response::json(200, &event),
+        Done::Replayed(replay) => replayed(200, replay, base_path),
+    }
 }

@@ -15,6 +15,7 @@ const EVENTS_MAX: usize = 20;
 pub fn show(context: &Context, _: &Call) -> Handled {
     let state = context.state;
     let reaper_runs = state.reaper_state() == "running";
+    let is_ready = state.settings.unready.reason().is_none() && !state.readiness.has_failed();
     let mut readings = vec![
         Reading::one(
             "commit_queue_jobs",
@@ -31,6 +32,11 @@ pub fn show(context: &Context, _: &Call) -> Handled {
             "reaper_up",
             "1 while the thread that sweeps up is alive.",
             reaper_runs.into(),
+        ),
+        Reading::one(
+            "ready",
+            "0 if the last commit failed, or the file is not verified.",
+            is_ready.into(),
         ),
     ];
     // A database in trouble is when the rest is needed most.

@@ -10,6 +10,11 @@ pub mod metrics;
 pub mod service;
 pub mod tickets;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use attendees::csv_head;
+
 use super::auth::check_reach;
 use super::body::invalid;
 use super::endpoint::{Call, Outcome, Work};
@@ -20,11 +25,22 @@ use crate::message::{Field, JSON, Problem, Response};
 use crate::model::{IdempotencyKey, TicketId, Timestamp};
 use crate::store::{Scope, Tx};
 
+/// A body that may be there, and says nothing.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
 type Handled = Result<Outcome, Problem>;
 
 /// Has `run` done to what was asked for in a transaction about `scope`, and answers with what
-/// `respond` makes of its result once that is committed.
-fn commit<A, T, F>(asked: A, scope: fn(&A) -> Scope, run: F, respond: fn(T) -> Response) -> Handled
+/// `respond` makes of its result (and of the base path) once that is committed.
+fn commit<A, T, F>(
+    context: &Context,
+    asked: A,
+    scope: fn(&A) -> Scope,
+    run: F,
+    respond: fn(T, &str) -> Response,
+) -> Handled
 where
     A: Send + 'static,
     T: Send + 'static,
@@ -35,6 +51,7 @@ where
         scope,
         run,
         respond,
+        base_path: context.state.settings.base_path,
         done: None,
     })))
 }
@@ -43,7 +60,8 @@ struct Transaction<A, T, F> {
     asked: A,
     scope: fn(&A) -> Scope,
     run: F,
-    respond: fn(T) -> Response,
+    respond: fn(T, &str) -> Response,
+    base_path: &'static str,
     done: Option<Result<T, Error>>,
 }
 
@@ -67,21 +85,21 @@ where
 
     fn respond(self: Box<Self>) -> Result<Response, Problem> {
         match self.done {
-            Some(done) => Ok((self.respond)(done?)),
+            Some(done) => Ok((self.respond)(done?, self.base_path)),
             None => Err(Error::Internal("committed without having been run".into()).into()),
         }
     }
 }
 
 /// The first response once more, and what has become of the ticket since.
-fn replayed(status: u16, replay: Replay) -> Response {
+fn replayed(status: u16, replay: Replay, base_path: &str) -> Response {
     let response = Response::new(status, JSON, replay.body + "\n");
     let response = response.header("Idempotent-Replayed", "true");
     let (response, location) = match replay.about {
-        About::Event(id) => (response, format!("/events/{id}")),
+        About::Event(id) => (response, format!("{base_path}/events/{id}")),
         About::Ticket(id, status) => (
             response.header("Ticket-Status", status.as_str()),
-            format!("/tickets/{id}"),
+            format!("{base_path}/tickets/{id}"),
         ),
     };
     match status {
@@ -94,9 +112,11 @@ fn replayed(status: u16, replay: Replay) -> Response {
 ///
 /// Errors: `event_not_found`, also for another organizer's.
 fn event_id(context: &Context, call: &Call) -> Result<i64, Problem> {
-    let digits = call.id.bytes().all(|b| b.is_ascii_digit());
-    let id = call.id.parse().ok().filter(|_| digits);
-    let id = id.ok_or(Error::EventNotFound)?;
+    let id: i64 = call.id.parse().unwrap_or(0);
+    // An id is written in one way only: what has one name is cached and counted as one.
+    if id.to_string() != call.id {
+        return Err(Error::EventNotFound.into());
+    }
     check_reach(context, call.caller, call.reach, call.id)?;
     Ok(id)
 }
@@ -111,7 +131,10 @@ fn ticket_id(context: &Context, call: &Call) -> Result<TicketId, Problem> {
 }
 
 /// The key may come as a header, as a member, or as both if they agree.
-fn idempotency_key(call: &Call, member: Option<String>) -> Result<Option<IdempotencyKey>, Problem> {
+fn idempotency_key(
+    call: &Call,
+    member: Option<IdempotencyKey>,
+) -> Result<Option<IdempotencyKey>, Problem> {
     let name = "Idempotency-Key";
     let header = match call.request.head.headers.one(name) {
         Field::Absent => None,
@@ -120,8 +143,6 @@ fn idempotency_key(call: &Call, member: Option<String>) -> Result<Option<Idempot
         }
         Field::Repeated => return Err(invalid(name, "must be sent once")),
     };
-    let member = member.map(|m| IdempotencyKey::parse(&m)).transpose();
-    let member = member.map_err(|why| invalid("idempotency_key", why))?;
     if let (Some(header), Some(member)) = (&header, &member)
         && header != member
     {

@@ -1,10 +1,12 @@
 //! The service itself: is it alive, is it ready, what do its problems mean.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{Handled, commit};
+use crate::api::caching::cached;
 use crate::api::endpoint::{Call, Outcome};
 use crate::api::openapi;
 use crate::api::state::Context;
@@ -24,20 +26,29 @@ pub fn show_problem(_: &Context, call: &Call) -> Handled {
     Ok(Outcome::Respond(Response::new(200, TEXT, text)))
 }
 
-pub fn show_openapi(_: &Context, _: &Call) -> Handled {
-    static DOCUMENT: LazyLock<String> = LazyLock::new(|| format!("{}\n", openapi::document()));
-    Ok(Outcome::Respond(Response::new(
-        200,
-        JSON,
-        DOCUMENT.as_str(),
-    )))
+pub fn show_openapi(context: &Context, call: &Call) -> Handled {
+    static DOCUMENT: OnceLock<String> = OnceLock::new();
+    let render = || format!("{}\n", openapi::document(context.state.settings.base_path));
+    let response = Response::new(200, JSON, DOCUMENT.get_or_init(render).as_str());
+    let headers = &call.request.head.headers;
+    Ok(Outcome::Respond(cached(headers, response)))
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Health {
+    status: &'static str,
 }
 
 pub fn health(_: &Context, _: &Call) -> Handled {
-    Ok(Outcome::Respond(Response::json(
-        200,
-        &json!({"status": "ok"}),
-    )))
+    let health = Health { status: "ok" };
+    Ok(Outcome::Respond(Response::json(200, &health)))
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Readiness {
+    status: &'static str,
+    /// running, or stopped.
+    reaper: &'static str,
 }
 
 /// Ready is who can commit. The last commit tells, or, if that is too long ago, one made for this.
@@ -54,14 +65,16 @@ pub fn ready(context: &Context, _: &Call) -> Handled {
             Ok(Outcome::Respond(is_ready(reaper)))
         }
         None => commit(
+            context,
             reaper,
             |_| Scope::Nothing,
             |tx, _, reaper| box_office::prove_ready(tx).map(|()| *reaper),
-            is_ready,
+            |reaper, _| is_ready(reaper),
         ),
     }
 }
 
 fn is_ready(reaper: &'static str) -> Response {
-    Response::json(200, &json!({"status": "ready", "reaper": reaper}))
+    let status = "ready";
+    Response::json(200, &Readiness { status, reaper })
 }

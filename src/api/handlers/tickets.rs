@@ -1,29 +1,48 @@
 //! Tickets: sold, shown, listed, confirmed, cancelled, used to come in.
 
-use super::{Handled, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
-use crate::api::body::{Members, invalid, required};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Handled, Nothing, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
+use crate::api::body::{self, invalid};
 use crate::api::endpoint::{Call, Outcome};
 use crate::api::pagination::{Page, parameter};
 use crate::api::state::Context;
 use crate::box_office::{self, Done, Registration, TicketFilter, TicketRequest};
 use crate::error::Error;
 use crate::message::{Problem, Response, prefers_csv};
-use crate::model::{Email, Ticket, TicketId, TicketStatus};
+use crate::model::{Email, IdempotencyKey, Ticket, TicketId, TicketStatus, given};
 use crate::store::Scope;
 
+/// Who wants a spot.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Buyer {
+    email: Email,
+    /// As the header Idempotency-Key.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "IdempotencyKey")]
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+/// A holder may add the address, to be safe from using the wrong ticket.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Holder {
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "Email")]
+    email: Option<Email>,
+}
+
 pub fn register(context: &Context, call: &Call) -> Handled {
-    let mut members = Members::parse(call.request)?;
-    let email = required(members.text("email")?, "email")?;
-    let email = Email::parse(&email).map_err(|why| invalid("email", why))?;
-    let key_member = members.text("idempotency_key")?;
-    members.none_left()?;
-    let key = idempotency_key(call, key_member)?;
+    let buyer: Buyer = body::parse(call.request)?;
+    let key = idempotency_key(call, buyer.idempotency_key)?;
     let event_id = event_id(context, call)?;
     // Made here, because randomness takes time that nobody has under the write lock.
     let ticket_id = TicketId::new(context.state.clock.now());
     let asked = Registration {
         event_id,
-        email,
+        email: buyer.email,
         key,
         ticket_id,
     };
@@ -37,6 +56,7 @@ pub fn register(context: &Context, call: &Call) -> Handled {
         state.sold_out.remove(event_id);
     }
     commit(
+        context,
         asked,
         |asked| Scope::Sale {
             event_id: asked.event_id,
@@ -54,20 +74,20 @@ pub fn register(context: &Context, call: &Call) -> Handled {
     )
 }
 
-fn registered(done: Done<Ticket>) -> Response {
+fn registered(done: Done<Ticket>, base_path: &str) -> Response {
     match done {
         Done::Fresh(ticket) => {
-            let location = format!("/tickets/{}", ticket.ticket_id);
+            let location = format!("{base_path}/tickets/{}", ticket.ticket_id);
             Response::json(201, &ticket).header("Location", &location)
         }
-        Done::Replayed(replay) => replayed(201, replay),
+        Done::Replayed(replay) => replayed(201, replay, base_path),
     }
 }
 
 /// As pages of JSON, or all of them as CSV.
 pub fn list(context: &Context, call: &Call) -> Handled {
     let status = parameter(call.request.query(), "status")?.map(|name| {
-        TicketStatus::parse(name)
+        TicketStatus::parse(&name)
             .ok_or_else(|| invalid("status", "must be reserved, confirmed or cancelled"))
     });
     let status = status.transpose()?;
@@ -85,12 +105,12 @@ fn list_page(context: &Context, call: &Call, status: Option<TicketStatus>) -> Ha
     let tickets = context
         .db
         .read(|tx| box_office::list_tickets(tx, now, filter, page.after, page.rows()))?;
-    let mut path = format!("/events/{event_id}/tickets?");
+    let base_path = context.state.settings.base_path;
+    let mut path = format!("{base_path}/events/{event_id}/tickets?");
     if let Some(status) = status {
         path.push_str(&format!("status={}&", status.as_str()));
     }
-    let response = page.response(&path, &tickets);
-    Ok(Outcome::Respond(response.header("Vary", "Accept")))
+    Ok(Outcome::Respond(page.response(&path, &tickets)))
 }
 
 fn list_all(context: &Context, call: &Call, status: Option<TicketStatus>) -> Handled {
@@ -116,46 +136,41 @@ pub fn show(context: &Context, call: &Call) -> Handled {
 
 pub fn confirm(context: &Context, call: &Call) -> Handled {
     let asked = holders_request(context, call)?;
-    commit(asked, of_ticket, box_office::confirm, shown)
+    commit(context, asked, of_ticket, box_office::confirm, shown)
 }
 
 pub fn cancel(context: &Context, call: &Call) -> Handled {
     let asked = holders_request(context, call)?;
-    commit(asked, of_ticket, box_office::cancel_ticket, shown)
+    commit(context, asked, of_ticket, box_office::cancel_ticket, shown)
 }
 
 pub fn check_in(context: &Context, call: &Call) -> Handled {
-    let members = Members::parse_optional(call.request)?;
-    let asked = ticket_request(context, call, members, None)?;
-    commit(asked, of_ticket, box_office::check_in, shown)
+    let Nothing {} = body::parse_optional(call.request)?;
+    let asked = ticket_request(context, call, None)?;
+    commit(context, asked, of_ticket, box_office::check_in, shown)
 }
 
 fn of_ticket(asked: &TicketRequest) -> Scope<'_> {
     Scope::Ticket(&asked.ticket_id, asked.key.as_ref())
 }
 
-fn shown(done: Done<Ticket>) -> Response {
+fn shown(done: Done<Ticket>, base_path: &str) -> Response {
     match done {
         Done::Fresh(ticket) => Response::json(200, &ticket),
-        Done::Replayed(replay) => replayed(200, replay),
+        Done::Replayed(replay) => replayed(200, replay, base_path),
     }
 }
 
-/// A holder may add the address, to be safe from using the wrong ticket.
 fn holders_request(context: &Context, call: &Call) -> Result<TicketRequest, Problem> {
-    let mut members = Members::parse_optional(call.request)?;
-    let email = members.text("email")?.map(|text| Email::parse(&text));
-    let email = email.transpose().map_err(|why| invalid("email", why))?;
-    ticket_request(context, call, members, email)
+    let holder: Holder = body::parse_optional(call.request)?;
+    ticket_request(context, call, holder.email)
 }
 
 fn ticket_request(
     context: &Context,
     call: &Call,
-    members: Members,
     email: Option<Email>,
 ) -> Result<TicketRequest, Problem> {
-    members.none_left()?;
     let key = idempotency_key(call, None)?;
     Ok(TicketRequest {
         ticket_id: ticket_id(context, call)?,

@@ -5,14 +5,19 @@ mod sale;
 mod stage;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::report::{refuse_other, write};
 use super::{Failure, print};
+use crate::clock::Clock;
+use crate::report::{Crowd, report};
 use crate::signals;
+use crate::store::Location;
 use crate::verify::verify;
 use sale::Sale;
 use stage::Stage;
@@ -32,10 +37,15 @@ pub struct Demo {
     #[arg(long, default_value = "50000", value_name = "N",
           value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     people: u64,
+
+    /// Also write a page that pictures the sale, as lastseat report does, and how long answers took
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
 }
 
 impl Demo {
     pub fn run(self) -> Result<ExitCode, Failure> {
+        self.report.as_deref().map_or(Ok(()), refuse_other)?;
         let failed = |what: &str| {
             let what = what.to_owned();
             move |e: std::io::Error| Failure::Failed(format!("{what}: {e}"))
@@ -61,7 +71,10 @@ impl Demo {
             show_live(&sale.counts().line());
         }
         show_live("");
-        buyers.into_iter().for_each(|buyer| drop(buyer.join()));
+        let mut crowd = Crowd::default();
+        for buyer in buyers {
+            crowd.join(buyer.join().expect("a buyer does not panic"));
+        }
         let counts = sale.counts();
         stage.strike();
         if sale.is_broken_off() {
@@ -75,6 +88,9 @@ impl Demo {
             "  verify           {verdict:>12}  {} tickets and {} ledger rows, {} violations\n",
             report.tickets, report.ledger_rows, report.violations_total
         ));
+        if let Some(page) = &self.report {
+            picture(page, &stage.database(), &crowd)?;
+        }
         let due = self.spots.min(self.people);
         if !report.ok || counts.sold != due || counts.other > 0 || report.tickets != due {
             return Err(Failure::Failed(format!(
@@ -94,6 +110,14 @@ What you saw: a real server on a temporary file, and clients on the same machine
 4. Ordinarily an address may ask 5 times in 10 s; that limit was off here.
 5. Yours: run lastseat, and curl localhost:8080 tells the rest. The temporary file is gone.
 ";
+
+fn picture(page: &Path, database: &Location, crowd: &Crowd) -> Result<(), Failure> {
+    let report = report(database, None, Clock::system().now(), Some(crowd));
+    let report = report.map_err(|e| Failure::Failed(format!("cannot report: {e}")))?;
+    write(page, &report.html)?;
+    say(&format!("  pictured in      {}\n", page.display()));
+    Ok(())
+}
 
 fn say(text: &str) {
     print(text.as_bytes());

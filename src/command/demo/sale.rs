@@ -9,6 +9,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::buyer::Buyer;
+use crate::report::{Answer, Crowd};
+
+/// What the answer to a sale is called among the refusals.
+const SOLD: &str = "sold";
 
 pub struct Sale {
     address: SocketAddr,
@@ -58,7 +62,7 @@ impl Sale {
         })
     }
 
-    pub fn start_buyers(self: &Arc<Sale>, at_once: usize) -> Vec<JoinHandle<()>> {
+    pub fn start_buyers(self: &Arc<Sale>, at_once: usize) -> Vec<JoinHandle<Crowd>> {
         let start = |_| {
             let sale = self.clone();
             std::thread::spawn(move || sale.buy())
@@ -67,13 +71,14 @@ impl Sale {
     }
 
     /// Lets one person after the other ask, over one connection.
-    fn buy(&self) {
+    fn buy(&self) -> Crowd {
+        let mut crowd = Crowd::default();
         let path = format!("/events/{}/register", self.event);
         let mut buyer = Buyer::connect(self.address);
         loop {
             let person = self.came.fetch_add(1, Relaxed);
             if person >= self.people || self.is_broken_off() {
-                return;
+                return crowd;
             }
             let body = format!(r#"{{"email":"person-{person}@example.com"}}"#);
             let asked = Instant::now();
@@ -85,9 +90,17 @@ impl Sale {
             self.slowest_us.fetch_max(took_us, Relaxed);
             let now_us = self.opened.elapsed().as_micros() as u64;
             self.last_us.fetch_max(now_us, Relaxed);
-            let count = match &answer {
-                Ok((201, _)) => &self.sold,
-                Ok((409, problem)) if problem["code"] == "sold_out" => &self.refused,
+            let code = match &answer {
+                Ok((201, _)) => SOLD,
+                Ok((_, problem)) => problem["code"].as_str().unwrap_or("not understood"),
+                Err(_) => "no answer",
+            };
+            let at_ms = (now_us / 1_000) as u32;
+            let took_us = took_us as u32;
+            crowd.add(code, Answer { at_ms, took_us });
+            let count = match code {
+                SOLD => &self.sold,
+                "sold_out" => &self.refused,
                 _ => &self.other,
             };
             count.fetch_add(1, Relaxed);

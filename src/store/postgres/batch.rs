@@ -146,15 +146,17 @@ impl Link {
         ready.push((self.prepare(moment, Form::AsItIs)?, about));
         let moment_at = ready.len() - 1;
         let missing = ahead.sales.saturating_sub(self.ticket_seqs.len());
-        ready.push(self.ready_seqs(missing)?);
+        if missing > 0 {
+            ready.push(self.ready_seqs(missing)?);
+        }
         let looks = looks(ahead);
         for (sql, sets) in &looks {
             ready.push(self.ready_many(sql, sets)?);
         }
         let mut results = self.run(&ready)?.into_iter().skip(moment_at);
-        let (moment, seqs) = (results.next(), results.next());
-        if let Some(seqs) = seqs {
-            self.take_seqs(&seqs);
+        let moment = results.next();
+        if missing > 0 {
+            results.next().iter().for_each(|seqs| self.take_seqs(seqs));
         }
         self.found.clear();
         for ((sql, sets), rows) in looks.into_iter().zip(results) {

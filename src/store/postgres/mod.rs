@@ -36,6 +36,9 @@ use sql::{Form, Parameter};
 /// No read takes longer than this.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
+/// After a connection could not be made: until then nobody is kept waiting by another attempt.
+const CONNECT_PAUSE: Duration = Duration::from_millis(200);
+
 /// One thread's connection.
 pub struct Postgres {
     link: RefCell<Link>,
@@ -72,6 +75,7 @@ struct Link {
     later: Later,
     found: Found,
     ticket_seqs: VecDeque<i64>,
+    next_attempt: Instant,
     next_cleaning: Instant,
 }
 
@@ -101,7 +105,14 @@ impl Link {
         self.give_up();
         let unreachable =
             |e| Error::StorageUnavailable(format!("cannot connect to PostgreSQL: {e}"));
-        self.session = Some(Session::open(&self.servers, self.deadline).map_err(unreachable)?);
+        if Instant::now() < self.next_attempt {
+            return Err(unreachable("it was just tried".to_owned()));
+        }
+        let opened = Session::open(&self.servers, self.deadline);
+        if opened.is_err() {
+            self.next_attempt = Instant::now() + CONNECT_PAUSE;
+        }
+        self.session = Some(opened.map_err(unreachable)?);
         self.set_durability()
     }
 

@@ -43,6 +43,7 @@ impl Postgres {
             later: Later::default(),
             found: Found::default(),
             ticket_seqs: VecDeque::new(),
+            next_attempt: Instant::now(),
             next_cleaning: Instant::now(),
         };
         link.set_durability().map_err(refused)?;

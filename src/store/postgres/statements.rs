@@ -153,14 +153,14 @@ impl Engine for Postgres {
     }
 }
 
-struct RowOf<'r> {
+pub(super) struct RowOf<'r> {
     rows: &'r Rows,
     row: usize,
     /// Its first column.
     first: usize,
 }
 
-fn row(rows: &Rows, row: usize, first: usize) -> RowOf<'_> {
+pub(super) fn row(rows: &Rows, row: usize, first: usize) -> RowOf<'_> {
     RowOf { rows, row, first }
 }
 

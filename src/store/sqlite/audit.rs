@@ -1,5 +1,5 @@
-//! A file as `verify` reads it: all of it, in one snapshot, without ever writing. A running server
-//! is not kept from selling.
+//! A file as `verify` and `report` read it: all of it, in one snapshot, without ever writing. A
+//! running server is not kept from selling.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +7,10 @@ use std::path::Path;
 use rusqlite::{Connection, Row};
 
 use super::open::{self, explain};
+use super::statements::query;
 use crate::error::Error;
 use crate::store::audit::COUNTS;
+use crate::store::engine::{self, Statement, Value};
 use crate::store::{Audit, Counts, OpenError};
 
 pub struct SqliteAudit {
@@ -45,6 +47,15 @@ impl Audit for SqliteAudit {
             })
         };
         Ok(self.conn.query_row(COUNTS, [], counts)?)
+    }
+
+    fn query(
+        &self,
+        statement: &Statement,
+        values: &[Value],
+        each: &mut dyn FnMut(&dyn engine::Row) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        query(&self.conn, statement, values, each)
     }
 
     fn find(&self, sql: &str, each: &mut dyn FnMut(&str, String)) -> Result<(), Error> {

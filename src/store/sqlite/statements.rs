@@ -70,12 +70,7 @@ impl Engine for Sqlite {
         values: &[Value],
         each: &mut dyn FnMut(&dyn Row) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut prepared = prepare(&self.conn, statement, values)?;
-        let mut rows = prepared.raw_query();
-        while let Some(row) = rows.next()? {
-            each(row)?;
-        }
-        Ok(())
+        query(&self.conn, statement, values, each)
     }
 
     fn keep_house(&self, commits: &CommitQueue) -> Result<(), Error> {
@@ -94,6 +89,20 @@ impl Engine for Sqlite {
         let file = std::fs::metadata(self.place.wal());
         file.map_or(0, |file| file.len() as i64)
     }
+}
+
+pub(super) fn query(
+    conn: &Connection,
+    statement: &Statement,
+    values: &[Value],
+    each: &mut dyn FnMut(&dyn Row) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut prepared = prepare(conn, statement, values)?;
+    let mut rows = prepared.raw_query();
+    while let Some(row) = rows.next()? {
+        each(row)?;
+    }
+    Ok(())
 }
 
 /// SQLite numbers named parameters in the order in which the text first names them.

@@ -55,7 +55,7 @@ impl Tx<'_> {
     /// Returns the new event's id.
     pub fn event_insert(&self, new: &NewEvent, hold_ms: i64, now: Timestamp) -> Result<i64, Error> {
         self.insert(call!("event_insert",
-            name: new.name.as_str(), total_spots: new.total_spots, starts_at: new.starts_at,
+            name: new.name.as_str(), total_spots: new.total_spots.get(), starts_at: new.starts_at,
             sales_open_at: new.sales_open_at, sales_close_at: new.sales_close_at,
             hold_ms: hold_ms, now: now, owner_key_id: new.owner_key_id))
     }
@@ -151,8 +151,8 @@ impl Tx<'_> {
 
     /// Returns the spots of so many ledger rows.
     pub fn event_return_spots(&self, id: i64, changes: i64, spots: i64) -> Result<(), Error> {
-        self.execute(call!("event_return_spots", id: id, changes: changes, spots: spots))?;
-        Ok(())
+        self.settle_events()?;
+        self.engine_later(call!("event_return_spots", id: id, changes: changes, spots: spots))
     }
 
     /// Writes an event as it will be, with `spots` more than it has.

@@ -185,12 +185,16 @@ impl<'c> Tx<'c> {
 }
 
 /// A column's value. Errors: `Internal`, if it is of another type than the schema has it.
-fn get<'r, T: Column<'r>>(row: &'r dyn Row, column: usize) -> Result<T, Error> {
+pub(crate) fn get<'r, T: Column<'r>>(row: &'r dyn Row, column: usize) -> Result<T, Error> {
     T::read(row.value(column)?).ok_or_else(|| unexpected(column))
 }
 
 /// A name that the schema's CHECK has let in.
-fn parsed<T>(row: &dyn Row, column: usize, parse: fn(&str) -> Option<T>) -> Result<T, Error> {
+pub(crate) fn parsed<T>(
+    row: &dyn Row,
+    column: usize,
+    parse: fn(&str) -> Option<T>,
+) -> Result<T, Error> {
     parse(get(row, column)?).ok_or_else(|| unexpected(column))
 }
 
