@@ -74,6 +74,17 @@ def tree(pid):
     return found
 
 
+def cpu_seconds(pids):
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        except OSError:
+            continue
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def kill(pids, number=signal.SIGKILL):
     for pid in pids:
         try:

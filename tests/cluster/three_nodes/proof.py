@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 
-from machines import BIN, Cluster, kill, tree
+from machines import BIN, Cluster, cpu_seconds, kill, tree
 from sale import ENDLESS, Client, Sale
 
 HERE = pathlib.Path(__file__).parent
@@ -66,6 +66,15 @@ class Site:
         for port in [*self.nodes, self.front]:
             client = Client(port)
             self.cluster.wait_for(f"port {port} ready", lambda: client.ask("GET", "/readyz")[0] == 200)
+
+    def make_event(self, spots):
+        body = {"name": "Measured", "total_spots": spots}
+        return Client(self.nodes[0]).insist("POST", "/events", body, str(uuid.uuid4()))[1]["id"]
+
+    def cpu_seconds(self):
+        """Of all that runs, wherever it is."""
+        own = [pid for process in self.processes.values() for pid in tree(process.pid)]
+        return cpu_seconds(own + [pid for machine in self.cluster.machines for pid in machine.all_processes()])
 
     def is_sound(self):
         verified = subprocess.run([self.program, "verify", self.url], capture_output=True, text=True)
@@ -208,7 +217,8 @@ class Proof:
         self.judge(failure, sale)
 
     def judge(self, failure, sale):
-        lost, oversold = sale.check(self.site.nodes)
+        lost, oversold = sale.check()
+        sale.check_keys(self.site.nodes)
         is_sound, said = self.site.is_sound()
         if not is_sound:
             sale.faults.append(f"lastseat verify: {said}")
@@ -220,8 +230,9 @@ class Proof:
         self.rows.append((failure.name, gap, failure.wanted, len(sale.bought), len(sale.faults)))
         self.sales.append(sale)
         print(
-            f"{failure.name:50} {gap:6.2f} s without a sale, {len(sale.bought):6} acknowledged, "
-            f"{sale.refused:5} sold out, {lost} lost, {oversold} oversold, {len(sale.faults)} faults",
+            f"{failure.name:50} {gap:6.2f} s without a sale, {len(sale.bought):6} acknowledged "
+            f"({sale.learnt_later} only when asked again), {sale.refused:5} sold out, {lost} lost, "
+            f"{oversold} oversold, {len(sale.faults)} faults",
             flush=True,
         )
         for fault in sale.faults[:5]:
@@ -231,7 +242,7 @@ class Proof:
         """What was acknowledged first has been through all that came later."""
         for sale in self.sales:
             known = len(sale.faults)
-            lost, oversold = sale.check(self.site.nodes)
+            lost, oversold = sale.check()
             self.lost, self.oversold = self.lost + lost, self.oversold + oversold
             self.faults += [f"at the end: {fault}" for fault in sale.faults[known:]]
 
@@ -244,8 +255,20 @@ class Proof:
         )
 
 
+class Load:
+    """What wrk saw through some of the nodes: answers and refusals in a second, the slowest of 100 in
+    ms, and what an answer cost the site in processor time, which depends less on who else is at work."""
+
+    def __init__(self, site, ports, spots):
+        before = site.cpu_seconds()
+        self.answers, self.refused, self.slowest = load(ports, site.make_event(spots), CONNECTIONS)
+        self.cpu_us = (site.cpu_seconds() - before) * 1e6 / MEASURED_SECONDS / self.answers
+
+    def __str__(self):
+        return f"{self.answers:.0f}/s, p99 {self.slowest:.1f} ms, {self.cpu_us:.0f} us of processor time each"
+
+
 def load(ports, event, connections):
-    """Answers in a second, of which refusals, and the slowest of 100 in ms; from all ports together."""
     each = connections // len(ports)
     commands = [
         ["wrk", "-t1", f"-c{each}", f"-d{MEASURED_SECONDS}s", "--latency", "-s", HERE / "load.lua",
@@ -265,19 +288,15 @@ def load(ports, event, connections):
 
 
 def measure(site):
-    boss = Client(site.nodes[0])
-
-    def event(spots):
-        body = {"name": "Measured", "total_spots": spots}
-        return boss.insist("POST", "/events", body, str(uuid.uuid4()))[1]["id"]
-
-    load(site.nodes, event(ENDLESS), CONNECTIONS)
-    one, refused, slowest = load(site.nodes[:1], event(ENDLESS), CONNECTIONS)
-    print(f"register, {CONNECTIONS} connections, one node: {one:.0f}/s, p99 {slowest:.1f} ms, {refused:.0f}/s refused")
-    both, refused, slowest = load(site.nodes, event(ENDLESS), CONNECTIONS)
-    print(f"two nodes on one event: {both:.0f}/s, {both / one:.2f} of one, p99 {slowest:.1f} ms, {refused:.0f}/s refused")
-    late, refused, slowest = load(site.nodes[:1], event(1), CONNECTIONS)
-    print(f"sold out, one node: {late:.0f}/s, p99 {slowest:.1f} ms, {late - refused:.1f}/s sold")
+    Load(site, site.nodes, ENDLESS)
+    one, both = Load(site, site.nodes[:1], ENDLESS), Load(site, site.nodes, ENDLESS)
+    late = Load(site, site.nodes[:1], 1)
+    print(f"register, {CONNECTIONS} connections, one node: {one}")
+    print(f"two nodes on one event, {both.answers / one.answers:.2f} of one: {both}")
+    print(f"sold out, one node: {late}")
+    for run in (one, both):
+        if run.refused:
+            raise RuntimeError(f"{run.refused:.0f}/s were refused what was there")
     print("load average meanwhile: %.1f, on %d processors" % (os.getloadavg()[0], os.cpu_count()), flush=True)
 
 
