@@ -15,7 +15,7 @@ run: ## Build and start the server on 127.0.0.1:8080, database ./events.db (FLAG
 	cargo run --release --quiet -- $(FLAGS)
 
 test: ## Run all tests
-	cargo test --quiet
+	cargo test --quiet --features relay
 
 stress: ## 100 buyers, 5 spots, one moment (ROUNDS=n repeats it)
 	cargo bench --quiet --bench stress
@@ -44,7 +44,7 @@ front: static ## The files of tests/front, the image too, each with the real pro
 
 contract: ## Judge /openapi.json and its answers by linters, generated clients, a browser and schemathesis (needs python3 and PyPI)
 	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium || echo "no chromium"
-	cargo build --quiet
+	cargo build --quiet --features relay
 	tests/contract/run $${CARGO_TARGET_DIR:-target}/debug/lastseat
 
 # What the suite proves on PostgreSQL as well: all that does not look at a file.
@@ -61,11 +61,12 @@ cluster: ## The suite on PostgreSQL, then machines killed during a sale on three
 	tests/cluster/run --include-ignored $(CLUSTER_TESTS) $(CLUSTER_SKIP)
 
 check: lint ## What must pass before a commit: format, lints, all tests
-	cargo test --quiet
+	cargo test --quiet --features relay
 
 lint: ## Format and lints only
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --all-targets --features relay -- -D warnings
 
 clean: ## Remove everything that was built
 	cargo clean

@@ -1,7 +1,12 @@
--- available_spots counts a hold that has expired as free, swept or not.
+-- available_spots counts a hold that has expired as free, swept or not, unless there is a line: then
+-- its spots are the line's.
 SELECT id, name, total_spots,
-       available_spots + (SELECT count(*) FROM tickets
-                          WHERE event_id = events.id AND status = 'reserved' AND expires_at <= :now),
-       status, starts_at, sales_open_at, sales_close_at, hold_ms, created_at
+       available_spots
+       + CASE WHEN waiting > 0 THEN 0
+              ELSE (SELECT CAST(coalesce(sum(spots), 0) AS bigint) FROM tickets
+                    WHERE event_id = events.id AND status = 'reserved' AND expires_at <= :now)
+         END,
+       status, starts_at, sales_open_at, sales_close_at, hold_ms, created_at,
+       party_max, hold_max_ms, public_sale, waiting, waiting_max
 FROM events
 WHERE id = :id;

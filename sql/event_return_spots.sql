@@ -1,2 +1,4 @@
 -- For so many ledger rows.
-UPDATE events SET available_spots = available_spots + :spots, changes = changes + :changes WHERE id = :id;
+UPDATE events
+SET available_spots = available_spots + :spots, waiting = waiting + :waiting, changes = changes + :changes
+WHERE id = :id;

@@ -1,2 +1,2 @@
-UPDATE tickets SET checked_in_at = :now
-WHERE seq = :seq AND status = 'confirmed' AND checked_in_at IS NULL;
+UPDATE tickets SET checked_in_at = coalesce(checked_in_at, :now), checked_in_spots = checked_in_spots + :spots
+WHERE seq = :seq AND status = 'confirmed' AND checked_in_spots + :spots <= spots;

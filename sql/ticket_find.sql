@@ -1,3 +1,4 @@
-SELECT seq, ticket_id, event_id, email, status, created_at, expires_at, confirmed_at, cancelled_at, cancel_reason, checked_in_at
+SELECT seq, ticket_id, event_id, email, status, created_at, expires_at, confirmed_at, cancelled_at, cancel_reason, checked_in_at,
+       spots, checked_in_spots, payment_ref, place, offered_at
 FROM tickets
 WHERE ticket_id = :ticket_id;

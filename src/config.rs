@@ -92,6 +92,11 @@ pub struct Config {
           value_parser = number(16, 1_000_000), allow_hyphen_values = true)]
     pub connections_max: Option<usize>,
 
+    /// Streams and long polls at a time, 0 to 65536; beyond that clients get a 503
+    #[arg(long, env = "LASTSEAT_STREAMS_MAX", default_value = "256", value_name = "N",
+          value_parser = number(0, 65_536), allow_hyphen_values = true)]
+    pub streams_max: usize,
+
     /// Least severe log lines to write: off, error, warn, info, debug or trace
     #[arg(
         long,

@@ -26,10 +26,22 @@ pub enum Error {
     SalesClosed { closed_at: Timestamp },
     #[error("the address already holds a ticket for this event")]
     AlreadyRegistered,
-    /// `next_expiry`: when the next hold may free a spot, if there is one.
+    /// More than the event's `party_max`.
+    #[error("spots must be at most {party_max} for this event")]
+    PartyTooLarge { party_max: i64 },
+    /// Too few spots for what was asked. `next_expiry`: when the next hold may free some, if there
+    /// is one.
     #[error("sold out")]
-    SoldOut { next_expiry: Option<Timestamp> },
-    /// `minimum`: the live tickets.
+    SoldOut {
+        available_spots: i64,
+        waiting: i64,
+        next_expiry: Option<Timestamp>,
+    },
+    #[error("{waiting} are in line, which is as many as may be")]
+    LineFull { waiting: i64 },
+    #[error("the ticket is in line, and no spot is held for it yet")]
+    TicketWaiting,
+    /// `minimum`: the spots of live tickets.
     #[error("{minimum} spots are taken, so there cannot be fewer")]
     CapacityBelowCommitted { minimum: i64 },
     #[error("the hold expired at {expired_at}")]
@@ -40,8 +52,20 @@ pub enum Error {
     EmailMismatch,
     #[error("the ticket is {}, not confirmed", status.as_str())]
     NotConfirmed { status: TicketStatus },
-    #[error("the ticket was used to come in at {checked_in_at}")]
-    AlreadyCheckedIn { checked_in_at: Timestamp },
+    /// `checked_in_at`: when the first of them came in, if any has.
+    #[error("{checked_in_spots} of the ticket's {spots} spots have been used to come in")]
+    AlreadyCheckedIn {
+        checked_in_at: Option<Timestamp>,
+        spots: i64,
+        checked_in_spots: i64,
+    },
+    /// Of a ticket that is to become smaller.
+    #[error("spots must be fewer than the ticket's {spots}; leave it out to give back all")]
+    PartNotSmaller { spots: i64 },
+    #[error("the ticket was confirmed before")]
+    AlreadyConfirmed { payment_ref: Option<String> },
+    #[error("the hold has been extended as far as it may be, until {expires_at}")]
+    ExtensionRefused { expires_at: Timestamp },
     /// The commit queue is full, or the job has waited there for too long. Nothing was done.
     #[error("the commit queue is full or slow")]
     Overloaded,

@@ -15,6 +15,7 @@
 //! api         what a request means: endpoint table, authorization, rate limit, handlers
 //! message     request, response, problem; knows neither side
 //! verify      proves from the ledger that a file never oversold
+//! relay       tells another program what happens (feature relay)
 //! report      pictures a sale from its ledger
 //! box_office  what the product does: look, decide, act, in one transaction
 //! store       the statements, group commit, over an engine; store/sqlite is the only place that
@@ -60,6 +61,8 @@ pub mod metrics;
 pub mod model;
 pub mod process;
 pub mod reaper;
+#[cfg(feature = "relay")]
+pub mod relay;
 pub mod report;
 pub mod server;
 pub mod signals;

@@ -42,6 +42,8 @@ pub struct Metrics {
     pub restarts: IntCounter,
     pub open_connections: IntGauge,
     pub connections_max: IntGauge,
+    pub open_streams: IntGauge,
+    pub streams_max: IntGauge,
     /// Seconds since the Unix epoch; 0 before the first run.
     pub reaper_last_run: Gauge,
 }
@@ -92,6 +94,8 @@ impl Metrics {
             )?,
             open_connections: gauge("open_connections", "Connections that are open.")?,
             connections_max: gauge("connections_max", "Beyond so many, clients wait.")?,
+            open_streams: gauge("open_streams", "Streams and long polls that are open.")?,
+            streams_max: gauge("streams_max", "Beyond so many, clients get a 503.")?,
             reaper_last_run: kept(
                 &registry,
                 Gauge::new(
@@ -113,21 +117,34 @@ impl Metrics {
     /// Everything counted so far, these gauges, and what the process uses, in Prometheus's text format 0.0.4.
     pub fn render(&self, gauges: &[Reading]) -> Vec<u8> {
         let mut families = self.registry.gather();
-        // The encoder stops at a family without values.
-        let gauges = gauges.iter().filter(|reading| !reading.values.is_empty());
-        families.extend(gauges.flat_map(Reading::families));
+        families.extend(families_of(gauges));
         match process::usage() {
             Ok(usage) => families.extend(process_families(&usage)),
             Err(e) => {
                 log::debug!("metrics without the process, as it seems there is no /proc: {e}")
             }
         }
-        let mut text = Vec::with_capacity(16 * 1024);
-        if let Err(e) = TextEncoder::new().encode(&families, &mut text) {
-            log::error!("the metrics cannot be written: {e}");
-        }
-        text
+        encode(&families)
     }
+}
+
+/// These alone, for a program that counts nothing else.
+pub fn render_gauges(gauges: &[Reading]) -> Vec<u8> {
+    encode(&families_of(gauges).collect::<Vec<_>>())
+}
+
+/// The encoder stops at a family without values.
+fn families_of(gauges: &[Reading]) -> impl Iterator<Item = MetricFamily> {
+    let gauges = gauges.iter().filter(|reading| !reading.values.is_empty());
+    gauges.flat_map(Reading::families)
+}
+
+fn encode(families: &[MetricFamily]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(16 * 1024);
+    if let Err(e) = TextEncoder::new().encode(families, &mut text) {
+        log::error!("the metrics cannot be written: {e}");
+    }
+    text
 }
 
 fn kept<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {

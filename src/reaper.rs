@@ -1,7 +1,8 @@
 //! Housekeeping off the selling path: sweeps up expired holds and checkpoints the WAL.
 //!
 //! Nothing depends on it to be right. An expired hold is gone at its end, whoever comes first; the
-//! sweep is for events that nobody asks about.
+//! sweep is for events that nobody asks about. Only who is in line does not ask again: a line is
+//! served at once when a hold ends or sales open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,8 @@ use crate::box_office;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::metrics::METRICS;
-use crate::store::{CommitQueue, Db, Scope};
+use crate::model::Timestamp;
+use crate::store::{CommitQueue, Db, Scope, Tx};
 
 /// Holds released in one transaction at most: buyers wait no longer than that takes, and have as
 /// long for themselves before the next.
@@ -88,12 +90,21 @@ fn keep_house(
         if Instant::now() >= next_sweep {
             next_sweep = Instant::now() + sweep_every;
             METRICS.reaper_last_run.set(clock.now().0 as f64 / 1_000.0);
-            match sweep(db, commits, clock, stopped) {
+            let find = box_office::events_with_expired_holds;
+            match sweep(db, commits, clock, stopped, find) {
                 Ok(0) => {}
                 Ok(released) => log::info!(released = released; "swept up expired holds"),
                 Err(e) => log::error!("the sweep failed: {e}"),
             }
         }
+        // Who is in line is served at once. What hinders that is said by the next sweep.
+        let _ = sweep(
+            db,
+            commits,
+            clock,
+            stopped,
+            box_office::events_with_line_due,
+        );
         // What hinders one hinders the next: it is said once, and when it is over.
         let found = checkpoint(db, commits).err().map(|e| e.to_string());
         match (&trouble, &found) {
@@ -107,16 +118,18 @@ fn keep_house(
     }
 }
 
-/// Returns how many holds were released.
+/// Releases expired holds of the events that are found, and serves their lines. Returns how many
+/// holds were released.
 fn sweep(
     db: &Db,
     commits: &CommitQueue,
     clock: &Clock,
     stopped: &Receiver<()>,
+    find: fn(&Tx, Timestamp) -> Result<Vec<i64>, Error>,
 ) -> Result<i64, Error> {
     let now = clock.now();
     let mut released = 0;
-    for event_id in db.read(|tx| box_office::events_with_expired_holds(tx, now))? {
+    for event_id in db.read(|tx| find(tx, now))? {
         loop {
             let start = Instant::now();
             let some = commits.write_alone(Scope::Event(event_id, None), |tx, now| {

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, select};
@@ -107,6 +108,10 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
         exports,
         reaper_runs.clone(),
     ));
+    let watching = Watching {
+        watch: state.watch.clone(),
+        thread: api::Watch::start(&state)?,
+    };
     let (workers, dispatcher) = Workers::start(readers, &state)?;
     let dispatcher = Arc::new(dispatcher);
     let reaper = Reaper::start(
@@ -128,7 +133,9 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     };
     let deadline = Instant::now() + within;
     exit_at(deadline, end);
-    let done = stop(transport, dispatcher, workers, reaper, &commits, deadline);
+    let done = stop(
+        transport, dispatcher, watching, workers, reaper, &commits, deadline,
+    );
     log::info!("stopped");
     log::logger().flush();
     Ok(match (end, done) {
@@ -145,6 +152,7 @@ fn settings(config: &Config, unready: Arc<Unready>, hooks: &Hooks) -> api::Setti
         hold_ms_default: config.hold.as_millis() as i64,
         base_path: config.base_path.clone().leak(),
         cors: api::Cors(config.cors_origin.clone()),
+        streams_max: config.streams_max,
         unready,
         test_hooks: hooks.are_given(),
     }
@@ -244,16 +252,24 @@ fn exit_at(deadline: Instant, end: End) {
     }
 }
 
+/// Those who watch what happens, and the thread that looks for them.
+struct Watching {
+    watch: Arc<api::Watch>,
+    thread: JoinHandle<()>,
+}
+
 /// False if something was left behind at the deadline.
 fn stop(
     transport: Transport,
     dispatcher: Arc<Dispatcher>,
+    watching: Watching,
     workers: Workers,
     reaper: Reaper,
     commits: &CommitQueue,
     deadline: Instant,
 ) -> bool {
     dispatcher.stop();
+    watching.watch.stop();
     if !transport.stop(deadline) {
         log::error!("requests were left unanswered");
         return false;
@@ -261,6 +277,7 @@ fn stop(
     // The last one who can send them requests.
     drop(dispatcher);
     workers.join();
+    let _ = watching.thread.join();
     reaper.stop();
     // The last connection to close would do it too, but not say so.
     if let Err(e) = commits.close() {

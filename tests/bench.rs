@@ -94,10 +94,14 @@ fn run_scenarios(only: Option<&str>, rounds: usize, time: Duration) -> u64 {
 /// The yardstick first, then the scenarios whose name has that word in it.
 fn start(only: Option<&str>) -> Vec<Scenario> {
     type Start = fn(&'static str) -> Scenario;
-    let all: [(&str, Start); 10] = [
+    let all: [(&str, Start); 11] = [
         ("register, durability full", |name| {
             scenarios::register(name, &[])
         }),
+        (
+            "register, 200 streams open",
+            scenarios::register_beside_streams,
+        ),
         ("register with keys", scenarios::register_with_keys),
         ("register, durability normal", |name| {
             scenarios::register(name, &["--durability", "normal"])

@@ -14,7 +14,7 @@ mod cluster {
     pub mod sale;
 }
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use cluster::fault::{ALL, Fault, Guard, script};
 use cluster::node::Node;
 use cluster::sale::Sale;
-use support::{assert_sound, postgres, wait_until};
+use support::{PATIENCE, assert_sound, postgres, wait_until};
 
 const BUYERS: usize = 32;
 const HOSTS: &str = "127.0.0.1:15431,127.0.0.1:15432,127.0.0.1:15433";
@@ -54,6 +54,8 @@ fn main() {
         .spawn();
     let _front = Guard(front.expect("haproxy runs"));
     let front: SocketAddr = "127.0.0.1:18090".parse().expect("an address");
+    let is_open = || TcpStream::connect(front).is_ok();
+    assert!(wait_until(PATIENCE, is_open), "haproxy does not listen");
     let only = std::env::var("ONLY").unwrap_or_default();
     println!(
         "{:<38} {:>9} {:>9} {:>10} {:>9} {:>9}",

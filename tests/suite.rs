@@ -7,6 +7,7 @@ mod suite {
     // The sale, crowded: never one ticket too many, never a false refusal.
     mod expiry_race;
     mod keep_alive;
+    mod line;
     mod linearizability;
     mod model;
     mod processes;
@@ -39,6 +40,7 @@ mod suite {
     mod bodies;
     mod browsers;
     mod caches;
+    mod changes;
     mod check_in;
     mod chunks;
     mod contract_support;
@@ -56,15 +58,20 @@ mod suite {
     mod mounted;
     mod openapi;
     mod ordinary_clients;
+    mod parties;
     mod precedence;
     mod problems;
+    mod public_sale;
     mod register;
     mod request_ids;
     mod roles;
     mod routes;
     mod sold_out;
+    mod streams;
+    mod streams_in_trouble;
     mod ticket_cancel;
     mod tickets;
+    mod time_to_pay;
 
     // The program around it: its flags, its file, its log, its housekeeping.
     mod backup;
@@ -79,6 +86,8 @@ mod suite {
     #[cfg(feature = "postgres")]
     mod postgres_commit;
     mod reaper;
+    #[cfg(feature = "relay")]
+    mod relay;
     mod report;
     mod schema;
     mod schema_by_hand;

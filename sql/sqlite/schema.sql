@@ -16,7 +16,8 @@ CREATE TABLE api_keys (
 ) STRICT;
 
 -- `changes` is the number of the event's last ledger row. `owner_key_id` is the key that created
--- the event; null: there was none, or an admin's.
+-- the event; null: there was none, or an admin's. Without a hold_max_ms a hold lasts at most three
+-- times hold_ms, however often it is extended. `waiting` entries are in line, of `joined` that ever were.
 CREATE TABLE events (
     id              INTEGER PRIMARY KEY,
     name            TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
@@ -29,9 +30,20 @@ CREATE TABLE events (
     sales_close_at  INTEGER CHECK (sales_close_at > sales_open_at),
     hold_ms         INTEGER NOT NULL CHECK (hold_ms BETWEEN 1000 AND 3600000),
     created_at      INTEGER NOT NULL,
-    owner_key_id    INTEGER REFERENCES api_keys (id)
+    owner_key_id    INTEGER REFERENCES api_keys (id),
+    party_max       INTEGER NOT NULL DEFAULT 10 CHECK (party_max BETWEEN 1 AND 100),
+    hold_max_ms     INTEGER CHECK (hold_max_ms BETWEEN 10000 AND 86400000),
+    public_sale     INTEGER NOT NULL DEFAULT 0 CHECK (public_sale IN (0, 1)),
+    waiting         INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
+    waiting_max     INTEGER NOT NULL DEFAULT 100000 CHECK (waiting_max BETWEEN 0 AND 1000000),
+    joined          INTEGER NOT NULL DEFAULT 0 CHECK (joined >= waiting)
 ) STRICT;
 
+-- Finds those who have a line.
+CREATE INDEX events_waiting ON events (id) WHERE waiting > 0;
+
+-- `checked_in_at` is when the first of the party came in. Who was ever in line has a `place` there,
+-- from 1 on, and was reserved at `offered_at`, not at `created_at`; who still is has no `expires_at`.
 -- (OR, because for IN with three names SQLite builds a temporary table at every insert.)
 CREATE TABLE tickets (
     seq           INTEGER PRIMARY KEY CHECK (seq > 0),
@@ -39,25 +51,48 @@ CREATE TABLE tickets (
     event_id      INTEGER NOT NULL REFERENCES events (id),
     email         TEXT    NOT NULL CHECK (length(email) BETWEEN 3 AND 254),
     email_folded  TEXT    NOT NULL CHECK (email_folded = lower(email)),
-    status        TEXT    NOT NULL CHECK (status = 'reserved' OR status = 'confirmed' OR status = 'cancelled'),
+    status        TEXT    NOT NULL CHECK (status = 'reserved' OR status = 'confirmed' OR status = 'cancelled' OR status = 'waiting'),
     created_at    INTEGER NOT NULL,
-    expires_at    INTEGER NOT NULL CHECK (expires_at > created_at),
+    expires_at    INTEGER CHECK (expires_at > created_at),
     confirmed_at  INTEGER,
     cancelled_at  INTEGER,
     cancel_reason TEXT    CHECK (cancel_reason = 'expired' OR cancel_reason = 'holder' OR cancel_reason = 'organizer'),
     checked_in_at INTEGER,
+    spots         INTEGER NOT NULL DEFAULT 1 CHECK (spots BETWEEN 1 AND 100),
+    checked_in_spots INTEGER NOT NULL DEFAULT 0 CHECK (checked_in_spots BETWEEN 0 AND spots),
+    payment_ref   TEXT    CHECK (length(payment_ref) BETWEEN 1 AND 255),
+    place         INTEGER CHECK (place > 0),
+    offered_at    INTEGER CHECK (offered_at < expires_at),
     CHECK ((status = 'cancelled') = (cancelled_at IS NOT NULL)),
     CHECK ((status = 'cancelled') = (cancel_reason IS NOT NULL)),
     CHECK (status <> 'reserved' OR confirmed_at IS NULL),
     CHECK (status <> 'confirmed' OR confirmed_at IS NOT NULL),
-    CHECK (checked_in_at IS NULL OR confirmed_at IS NOT NULL)
+    CHECK (checked_in_at IS NULL OR confirmed_at IS NOT NULL),
+    CHECK ((checked_in_at IS NULL) = (checked_in_spots = 0)),
+    CHECK (payment_ref IS NULL OR confirmed_at IS NOT NULL),
+    CHECK ((status = 'waiting') <= (expires_at IS NULL)),
+    CHECK ((expires_at IS NULL) <= (status = 'waiting' OR status = 'cancelled')),
+    CHECK ((offered_at IS NULL) = (place IS NULL OR expires_at IS NULL)),
+    CHECK (expires_at IS NOT NULL OR place IS NOT NULL AND confirmed_at IS NULL)
 ) STRICT;
 
 -- One live ticket for an event and an address; a hold that expired does not lock anybody out.
 CREATE UNIQUE INDEX tickets_live ON tickets (event_id, email_folded) WHERE status <> 'cancelled';
 
--- Finds what has expired, for one event or (by its first column) for the sweep.
-CREATE INDEX tickets_held ON tickets (event_id, expires_at) WHERE status = 'reserved';
+-- Finds what has expired, for one event or (by its first column) for the sweep, and its spots.
+CREATE INDEX tickets_held ON tickets (event_id, expires_at, spots) WHERE status = 'reserved';
+
+-- The line in its order, and the first of each size.
+CREATE INDEX tickets_waiting ON tickets (event_id, place) WHERE status = 'waiting';
+CREATE INDEX tickets_waiting_sizes ON tickets (event_id, spots, place) WHERE status = 'waiting';
+
+-- How many are in line at each 512 places, so that nobody has to count all who stand before.
+CREATE TABLE line_blocks (
+    event_id INTEGER NOT NULL REFERENCES events (id),
+    block    INTEGER NOT NULL CHECK (block >= 0),
+    waiting  INTEGER NOT NULL CHECK (waiting BETWEEN 0 AND 512),
+    PRIMARY KEY (event_id, block)
+) STRICT, WITHOUT ROWID;
 
 -- One row for each key ever honoured, written with its effect: what was asked, and the body of the
 -- first answer as it was sent. Rows are appended; only the index of the digests is random, and its
@@ -75,6 +110,7 @@ CREATE TABLE idempotency_keys (
 
 -- Append-only: one row for each change, written in its transaction, numbered from 1 in each event.
 -- `spots` is the change to the event's available_spots, and `available_spots` what it came to.
+-- `party` is how many spots of its ticket a row is about, and `waiting` how many are in line then.
 CREATE TABLE ledger (
     event_id        INTEGER NOT NULL REFERENCES events (id),
     n               INTEGER NOT NULL CHECK (n > 0),
@@ -83,18 +119,36 @@ CREATE TABLE ledger (
     ticket_seq      INTEGER,
     spots           INTEGER NOT NULL,
     available_spots INTEGER NOT NULL CHECK (available_spots >= 0),
+    party           INTEGER CHECK (party > 0),
+    payment_ref     TEXT    CHECK (payment_ref IS NULL OR kind = 'confirmed'),
+    waiting         INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
     PRIMARY KEY (event_id, n),
+    CHECK ((party IS NULL) = (ticket_seq IS NULL)),
     CHECK (CASE kind
-               WHEN 'reserved'        THEN ticket_seq IS NOT NULL AND spots < 0
+               WHEN 'reserved'        THEN ticket_seq IS NOT NULL AND spots = -party
+               WHEN 'waiting'         THEN ticket_seq IS NOT NULL AND spots = 0 AND waiting > 0
+               WHEN 'offered'         THEN ticket_seq IS NOT NULL AND spots = -party
                WHEN 'confirmed'       THEN ticket_seq IS NOT NULL AND spots = 0
+               WHEN 'extended'        THEN ticket_seq IS NOT NULL AND spots = 0
                WHEN 'checked_in'      THEN ticket_seq IS NOT NULL AND spots = 0
-               WHEN 'expired'         THEN ticket_seq IS NOT NULL AND spots > 0
-               WHEN 'cancelled'       THEN ticket_seq IS NOT NULL AND spots > 0
+               WHEN 'expired'         THEN ticket_seq IS NOT NULL AND spots = party
+               WHEN 'reduced'         THEN ticket_seq IS NOT NULL AND (spots = party OR spots = 0)
+               WHEN 'cancelled'       THEN ticket_seq IS NOT NULL AND (spots = party OR spots = 0)
                WHEN 'created'         THEN ticket_seq IS NULL AND n = 1 AND spots > 0 AND available_spots = spots
                WHEN 'changed'         THEN ticket_seq IS NULL
                WHEN 'event_cancelled' THEN ticket_seq IS NULL AND spots = 0
                ELSE 0
            END)
+) STRICT, WITHOUT ROWID;
+
+-- The sales window of an event from its ledger row `n` on; before the first, it has no bounds.
+CREATE TABLE sales_windows (
+    event_id       INTEGER NOT NULL,
+    n              INTEGER NOT NULL,
+    sales_open_at  INTEGER,
+    sales_close_at INTEGER,
+    PRIMARY KEY (event_id, n),
+    FOREIGN KEY (event_id, n) REFERENCES ledger (event_id, n)
 ) STRICT, WITHOUT ROWID;
 
 -- One row that a readiness check updates, to learn whether a commit can be made. It is a count,
@@ -139,17 +193,35 @@ CREATE TRIGGER tickets_stay BEFORE DELETE ON tickets
 BEGIN SELECT raise(ABORT, 'tickets are never deleted'); END;
 
 CREATE TRIGGER tickets_identity
-BEFORE UPDATE OF seq, ticket_id, event_id, email, email_folded, created_at, expires_at ON tickets
+BEFORE UPDATE OF seq, ticket_id, event_id, email, email_folded, created_at, place ON tickets
 BEGIN SELECT raise(ABORT, 'a ticket keeps its identity'); END;
 
+CREATE TRIGGER tickets_hold BEFORE UPDATE OF expires_at ON tickets
+WHEN NOT (old.status = 'reserved' AND new.status = 'reserved' AND new.expires_at > old.expires_at
+          OR old.status = 'waiting' AND new.status = 'reserved')
+BEGIN SELECT raise(ABORT, 'a hold can only be extended'); END;
+
+CREATE TRIGGER tickets_offer BEFORE UPDATE OF offered_at ON tickets
+WHEN NOT (old.status = 'waiting' AND new.status = 'reserved')
+BEGIN SELECT raise(ABORT, 'an offer is made once, to who is in line'); END;
+
+CREATE TRIGGER tickets_spots BEFORE UPDATE OF spots ON tickets
+WHEN new.spots > old.spots OR old.status = 'cancelled' OR old.checked_in_spots > 0
+BEGIN SELECT raise(ABORT, 'a party only grows smaller, before it comes in'); END;
+
+CREATE TRIGGER tickets_payment BEFORE UPDATE OF payment_ref ON tickets
+WHEN NOT (old.status = 'reserved' AND new.status = 'confirmed')
+BEGIN SELECT raise(ABORT, 'a payment is named when the ticket is confirmed'); END;
+
 CREATE TRIGGER tickets_status BEFORE UPDATE OF status ON tickets
-WHEN NOT (old.status = 'reserved' AND new.status IN ('confirmed', 'cancelled')
+WHEN NOT (old.status = 'waiting' AND new.status IN ('reserved', 'cancelled')
+          OR old.status = 'reserved' AND new.status IN ('confirmed', 'cancelled')
           OR old.status = 'confirmed' AND new.status = 'cancelled')
 BEGIN SELECT raise(ABORT, 'no such change of a ticket''s status'); END;
 
-CREATE TRIGGER tickets_check_in BEFORE UPDATE OF checked_in_at ON tickets
-WHEN new.checked_in_at IS NOT old.checked_in_at
-     AND (old.checked_in_at IS NOT NULL OR new.status <> 'confirmed')
+CREATE TRIGGER tickets_check_in BEFORE UPDATE OF checked_in_at, checked_in_spots ON tickets
+WHEN new.status <> 'confirmed' OR new.checked_in_spots <= old.checked_in_spots
+     OR old.checked_in_at IS NOT NULL AND new.checked_in_at IS NOT old.checked_in_at
 BEGIN SELECT raise(ABORT, 'a ticket lets in once, while it is confirmed'); END;
 
 CREATE TRIGGER idempotency_keys_stay BEFORE DELETE ON idempotency_keys
@@ -163,3 +235,9 @@ BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
 
 CREATE TRIGGER ledger_no_delete BEFORE DELETE ON ledger
 BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
+
+CREATE TRIGGER sales_windows_no_update BEFORE UPDATE ON sales_windows
+BEGIN SELECT raise(ABORT, 'a sales window that was stays'); END;
+
+CREATE TRIGGER sales_windows_no_delete BEFORE DELETE ON sales_windows
+BEGIN SELECT raise(ABORT, 'a sales window that was stays'); END;

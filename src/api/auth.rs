@@ -27,6 +27,32 @@ pub struct Caller {
     pub organizer_key: Option<i64>,
 }
 
+/// Whether no role and no key is shown, and none is needed: the event that the path leads to is sold
+/// to anybody.
+pub fn is_public_sale(
+    context: &Context,
+    headers: &Headers,
+    reach: Reach,
+    id: &str,
+) -> Result<bool, Problem> {
+    let name = match context.state.settings.auth {
+        Auth::Role => "X-Role",
+        Auth::Key => "Authorization",
+    };
+    if headers.one(name) != Field::Absent {
+        return Ok(false);
+    }
+    let is_public = context.db.read(|tx| match reach {
+        Reach::Everything => Ok(false),
+        Reach::OwnEvents => box_office::is_public_event(tx, id.parse().unwrap_or(0)),
+        Reach::TicketsOfOwnEvents => match TicketId::parse(id) {
+            Some(id) => box_office::is_public_ticket(tx, &id),
+            None => Ok(false),
+        },
+    })?;
+    Ok(is_public)
+}
+
 /// `required` None: anyone may, also without a key. A key that is sent is looked at all the same.
 ///
 /// Errors, in this order: `unauthorized`, `forbidden`.

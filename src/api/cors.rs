@@ -3,7 +3,7 @@
 use crate::message::{Field, Headers, Request, Response};
 
 /// What a page may send, beside what any page may.
-const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id, X-Role, traceparent";
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Request-Id, X-Role, traceparent";
 /// What a page may read, beside what any page may.
 const EXPOSED_HEADERS: &str = "Location, Link, Retry-After, RateLimit, RateLimit-Policy, ETag, X-Request-Id, Idempotent-Replayed, Ticket-Status";
 /// A browser asks again after a day at the latest, and Chromium after two hours.

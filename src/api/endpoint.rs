@@ -10,13 +10,13 @@ use super::auth::{self, Auth, Caller};
 use super::body::ACCEPT_PATCH;
 use super::cors::Cors;
 use super::handlers::service::{Health, Readiness};
-use super::handlers::tickets::{Buyer, Holder};
-use super::handlers::{Nothing, events, index, metrics, service, tickets};
+use super::handlers::tickets::{Buyer, Guests, Holder, Payer, Returner};
+use super::handlers::{Nothing, changes, events, index, metrics, service, tickets};
 use super::state::{Context, Settings};
 use crate::error::Error;
 use crate::message::{Code, Field, Problem, Request, Response};
 use crate::metrics::RouteCounters;
-use crate::model::{Event, EventChange, NewEvent, Role, Ticket, Timestamp};
+use crate::model::{Change, Event, EventChange, NewEvent, Role, Ticket, Timestamp};
 use crate::store::{Scope, Tx};
 
 /// A request as its handler sees it: on its route, allowed, not yet understood.
@@ -72,16 +72,22 @@ pub struct Endpoint {
     pub id: &'static str,
     /// The role it takes; `admin` always will do. None: anyone.
     pub role: Option<Role>,
+    /// If the event's sale is public, also for whoever shows no role and no key.
+    pub or_public: bool,
     pub summary: &'static str,
     /// What its body is, and whether there must be one.
     pub body: Option<(SchemaOf, bool)>,
     pub status: u16,
+    /// Whether it may also answer 202 with the same.
+    pub or_accepts: bool,
     /// What it answers. None: text.
     pub answer: Option<SchemaOf>,
     /// The answer is an array, in pages.
     pub is_list: bool,
     /// The list can be had as CSV, if `Accept` prefers that.
     pub has_csv: bool,
+    /// It can be had as server-sent events without an end, if `Accept` prefers that.
+    pub has_stream: bool,
     /// The answer may be kept, with an `ETag` to ask whether it still holds.
     pub is_cached: bool,
     /// Beside those that any endpoint may answer.
@@ -104,16 +110,29 @@ impl Endpoint {
             method,
             id,
             role,
+            or_public: false,
             summary,
             body: None,
             status: 200,
+            or_accepts: false,
             answer: None,
             is_list: false,
             has_csv: false,
+            has_stream: false,
             is_cached: false,
             problems: &[],
             handler,
         }
+    }
+
+    const fn or_public(mut self) -> Endpoint {
+        self.or_public = true;
+        self
+    }
+
+    const fn or_accepts(mut self) -> Endpoint {
+        self.or_accepts = true;
+        self
     }
 
     const fn takes<T: JsonSchema>(mut self) -> Endpoint {
@@ -139,6 +158,11 @@ impl Endpoint {
 
     const fn or_csv(mut self) -> Endpoint {
         self.has_csv = true;
+        self
+    }
+
+    const fn or_stream(mut self) -> Endpoint {
+        self.has_stream = true;
         self
     }
 
@@ -181,7 +205,7 @@ const USER: Option<Role> = Some(Role::User);
 
 // A line for what an endpoint is, and one for what it takes and answers.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 15] = {
+pub static ROUTES: [Route; 17] = {
     use Code::*;
     use Reach::*;
     use Endpoint as E;
@@ -200,8 +224,8 @@ pub static ROUTES: [Route; 15] = {
                 .takes::<NewEvent>().answers::<Event>(201),
         ]),
         route("/events/{id}", OwnEvents, &[
-            E::new(GET, "getEvent", ANYONE, "Show an event", events::show)
-                .answers::<Event>(200).cached().refuses(&[EventNotFound]),
+            E::new(GET, "getEvent", ANYONE, "Show an event; as it changes, if Accept prefers a stream", events::show)
+                .answers::<Event>(200).or_stream().cached().refuses(&[EventNotFound, StreamsFull]),
             E::new(PATCH, "changeEvent", ORGANIZER, "Change an event on sale", events::change)
                 .takes::<EventChange>().answers::<Event>(200)
                 .refuses(&[EventNotFound, PreconditionFailed, EventCancelled, CapacityBelowCommitted]),
@@ -210,32 +234,41 @@ pub static ROUTES: [Route; 15] = {
             E::new(POST, "cancelEvent", ORGANIZER, "Call an event off, and cancel every live ticket with it", events::cancel)
                 .may_take::<Nothing>().answers::<Event>(200).refuses(&[EventNotFound]),
         ]),
+        route("/events/{id}/changes", OwnEvents, &[
+            E::new(GET, "listChanges", ORGANIZER, "List what happened to an event, in order; as it happens, if wait is given or Accept prefers a stream", changes::list)
+                .lists::<Change>().or_stream().refuses(&[InvalidRequest, EventNotFound, StreamsFull]),
+        ]),
         route("/events/{id}/tickets", OwnEvents, &[
             E::new(GET, "listTickets", ORGANIZER, "List an event's tickets, oldest first; as CSV if Accept prefers it", tickets::list)
                 .lists::<Ticket>().or_csv().refuses(&[InvalidRequest, EventNotFound]),
         ]),
         route("/events/{id}/register", OwnEvents, &[
-            E::new(POST, "registerForEvent", USER, "Hold a spot for a buyer", tickets::register)
-                .takes::<Buyer>().answers::<Ticket>(201)
-                .refuses(&[EventNotFound, EventCancelled, SalesNotOpen, SalesClosed, AlreadyRegistered, SoldOut]),
+            E::new(POST, "registerForEvent", USER, "Hold spots for a buyer and those who come along, or a place in line", tickets::register)
+                .or_public().or_accepts().takes::<Buyer>().answers::<Ticket>(201)
+                .refuses(&[EventNotFound, EventCancelled, SalesNotOpen, SalesClosed, AlreadyRegistered, SoldOut, LineFull]),
         ]),
         route("/tickets/{id}", TicketsOfOwnEvents, &[
             E::new(GET, "getTicket", USER, "Show a ticket", tickets::show)
-                .answers::<Ticket>(200).refuses(&[TicketNotFound]),
+                .or_public().answers::<Ticket>(200).refuses(&[TicketNotFound]),
         ]),
         route("/tickets/{id}/confirm", TicketsOfOwnEvents, &[
             E::new(POST, "confirmTicket", USER, "Turn a live hold into a confirmed ticket", tickets::confirm)
-                .may_take::<Holder>().answers::<Ticket>(200)
-                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch]),
+                .or_public().may_take::<Payer>().answers::<Ticket>(200)
+                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch, AlreadyConfirmed, TicketWaiting]),
+        ]),
+        route("/tickets/{id}/extend", TicketsOfOwnEvents, &[
+            E::new(POST, "extendTicket", USER, "Give a live hold a whole hold from now on, as far as hold_seconds_max lets it", tickets::extend)
+                .or_public().may_take::<Holder>().answers::<Ticket>(200)
+                .refuses(&[TicketNotFound, HoldExpired, TicketCancelled, EmailMismatch, AlreadyConfirmed, TicketWaiting, ExtensionRefused]),
         ]),
         route("/tickets/{id}/cancel", TicketsOfOwnEvents, &[
-            E::new(POST, "cancelTicket", USER, "Give a ticket back; its spot is on sale at once", tickets::cancel)
-                .may_take::<Holder>().answers::<Ticket>(200)
+            E::new(POST, "cancelTicket", USER, "Give a ticket or a part of it back; the spots are on sale at once", tickets::cancel)
+                .or_public().may_take::<Returner>().answers::<Ticket>(200)
                 .refuses(&[TicketNotFound, EmailMismatch, AlreadyCheckedIn]),
         ]),
         route("/tickets/{id}/check-in", TicketsOfOwnEvents, &[
-            E::new(POST, "checkInTicket", ORGANIZER, "Let the holder of a confirmed ticket in, once", tickets::check_in)
-                .may_take::<Nothing>().answers::<Ticket>(200)
+            E::new(POST, "checkInTicket", ORGANIZER, "Let the party of a confirmed ticket in, or some of it, each once", tickets::check_in)
+                .may_take::<Guests>().answers::<Ticket>(200)
                 .refuses(&[TicketNotFound, NotConfirmed, AlreadyCheckedIn]),
         ]),
         route("/problems/{id}", Everything, &[
@@ -320,7 +353,7 @@ pub fn complete(
     let takes_key = settings.auth == Auth::Key && route.is_some_and(|route| route.is_limited);
     let takes_role = settings.auth == Auth::Role && get.is_some_and(|e| e.role.is_some());
     let varies_by = [
-        ("Accept", get.is_some_and(|e| e.has_csv)),
+        ("Accept", get.is_some_and(|e| e.has_csv || e.has_stream)),
         ("Authorization", takes_key),
         ("X-Role", takes_role),
         ("Origin", settings.cors.varies()),
@@ -366,14 +399,17 @@ fn dispatch(context: &Context, request: &Request) -> Result<Outcome, Problem> {
         let detail = format!("allowed here: {allowed}");
         return Err(Problem::new(Code::MethodNotAllowed, detail).header("Allow", allowed));
     };
-    let caller = match route.is_limited {
-        true => auth::authorize(context, &request.head.headers, endpoint.role)?,
+    let id = match_path(route.path, path).unwrap_or_default();
+    let headers = &request.head.headers;
+    let is_public = || auth::is_public_sale(context, headers, route.reach, id);
+    let caller = match route.is_limited && !(endpoint.or_public && is_public()?) {
+        true => auth::authorize(context, headers, endpoint.role)?,
         false => Caller::default(),
     };
     let call = Call {
         request,
         reach: route.reach,
-        id: match_path(route.path, path).unwrap_or_default(),
+        id,
         caller,
     };
     (endpoint.handler)(context, &call)

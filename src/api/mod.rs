@@ -12,9 +12,11 @@ mod pagination;
 mod rate_limit;
 mod sold_out;
 mod state;
+mod watch;
 
 pub use auth::Auth;
 pub use cors::{AllowedOrigin, Cors, origin};
 pub use endpoint::{Outcome, Route, Work, complete, count, decide, locate, path_for_log};
 pub use rate_limit::{Limiter, RateLimit, Standing};
 pub use state::{Context, Settings, State};
+pub use watch::Watch;

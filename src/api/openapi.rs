@@ -105,6 +105,7 @@ fn operation(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
         "responses": responses(schemas, route, endpoint),
         "security": match endpoint.role {
             None => json!([]),
+            Some(_) if endpoint.or_public => json!([{"role": []}, {"key": []}, {}]),
             Some(_) => json!([{"role": []}, {"key": []}]),
         },
     });
@@ -122,6 +123,9 @@ fn operation(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
 fn description(endpoint: &Endpoint) -> String {
     let who = match endpoint.role {
         None => "For anyone.".to_owned(),
+        Some(role) if endpoint.or_public => {
+            format!("For the role {role}, and without one if the event has public_sale.")
+        }
         Some(role) => format!("For the role {role}."),
     };
     let own: Vec<&str> = endpoint.problems.iter().map(|code| code.as_str()).collect();
@@ -141,12 +145,16 @@ fn reference(section: &str, name: &str) -> Value {
 fn parameters_of(route: &Route, endpoint: &Endpoint) -> Vec<Value> {
     let is_get = endpoint.method == "GET";
     let of_problem = route.path.starts_with("/problems");
+    let is_feed = endpoint.is_list && endpoint.has_stream;
     let named = [
         ("EventId", route.reach == Reach::OwnEvents),
         ("TicketId", route.reach == Reach::TicketsOfOwnEvents),
         ("ProblemId", of_problem),
         ("Limit", endpoint.is_list),
-        ("After", endpoint.is_list),
+        ("After", endpoint.is_list && !is_feed),
+        ("AfterChange", is_feed),
+        ("Wait", is_feed),
+        ("LastEventId", is_feed),
         ("Status", endpoint.has_csv),
         ("IfNoneMatch", endpoint.is_cached),
         ("IfMatch", endpoint.method == "PATCH"),
@@ -161,7 +169,7 @@ fn parameters_of(route: &Route, endpoint: &Endpoint) -> Vec<Value> {
 fn parameters() -> Value {
     let parameter = |place: &str, name: &str, what: &str, schema: Value| json!({"in": place, "name": name, "description": what, "required": place == "path", "schema": schema});
     let slugs: Vec<String> = Code::ALL.iter().map(|code| slug(*code)).collect();
-    let statuses = json!({"type": "string", "enum": [TicketStatus::Reserved, TicketStatus::Confirmed, TicketStatus::Cancelled]});
+    let statuses = json!({"type": "string", "enum": [TicketStatus::Reserved, TicketStatus::Confirmed, TicketStatus::Cancelled, TicketStatus::Waiting]});
     let etag = json!({"type": "string"});
     json!({
         "EventId": parameter("path", "id", "The event.", json!({"type": "integer", "minimum": 1, "format": "int64"})),
@@ -169,6 +177,9 @@ fn parameters() -> Value {
         "ProblemId": parameter("path", "id", "The problem's code, with dashes.", json!({"type": "string", "enum": slugs})),
         "Limit": parameter("query", "limit", "So many at most.", json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 50})),
         "After": parameter("query", "after", "Where the list goes on: from the Link header of the page before.", json!({"type": "string", "pattern": "^[et][0-9]{1,18}$"})),
+        "AfterChange": parameter("query", "after", "The number of the last change that is known.", json!({"type": "integer", "format": "int64", "minimum": 0, "default": 0})),
+        "Wait": parameter("query", "wait", "If there is nothing yet, the answer comes as soon as there is, or after so long. Not with text/event-stream.", json!({"type": "string", "pattern": "^([12]?[0-9]|30)s$", "default": "0s"})),
+        "LastEventId": parameter("header", "Last-Event-ID", "Goes before after: the id of the last event that was received.", json!({"type": "string", "pattern": "^[0-9]{1,18}$"})),
         "Status": parameter("query", "status", "Those in this state only.", statuses),
         "IfNoneMatch": parameter("header", "If-None-Match", "An ETag: 304 if it still holds.", etag.clone()),
         "IfMatch": parameter("header", "If-Match", "An ETag: 412 if it holds no more.", etag),
@@ -186,7 +197,7 @@ fn headers() -> Value {
         "Link": header("The next page, as rel=\"next\", if there is one."),
         "ETag": header("Names what is shown, for If-None-Match and If-Match."),
         "Idempotent-Replayed": header("true: the first answer to this key, again."),
-        "Ticket-Status": header("On a replay: what the ticket is by now (reserved, confirmed or cancelled)."),
+        "Ticket-Status": header("On a replay: what the ticket is by now (waiting, reserved, confirmed or cancelled)."),
         "WWW-Authenticate": header("Bearer, and what is wrong with the key (RFC 6750)."),
         "Allow": header("The methods that there are."),
         "Retry-After": header("Seconds."),
@@ -210,6 +221,11 @@ fn responses(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
             "example": csv_head(),
         });
     }
+    if endpoint.has_stream {
+        content["text/event-stream"] = json!({
+            "schema": {"type": "string", "description": "Server-sent events without an end, and a comment after 15 s of silence: data is what the array has (with id, its n), or the event whenever it is another, twice a second at most."},
+        });
+    }
     let is_change = endpoint.method != "GET";
     let with_headers = headers_named(&[
         ("X-Request-Id", true),
@@ -227,6 +243,11 @@ fn responses(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
     let mut responses = Map::new();
     let done =
         json!({"description": endpoint.summary, "headers": with_headers, "content": content});
+    if endpoint.or_accepts {
+        let mut waiting = done.clone();
+        waiting["description"] = json!("There are too few spots, and the ticket is in line.");
+        responses.insert("202".to_owned(), waiting);
+    }
     responses.insert(endpoint.status.to_string(), done);
     if endpoint.is_cached {
         let headers = headers_named(&[("X-Request-Id", true), ("ETag", true)]);
@@ -295,21 +316,25 @@ fn problem_responses() -> Value {
 }
 
 /// What a problem may say beside what every problem says (RFC 9457, 3.2).
-fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Value); 8] {
+fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Value); 15] {
     let time = schemas.subschema_for::<Timestamp>().to_value();
     let or_null = schemas.subschema_for::<Option<Timestamp>>().to_value();
     let role = schemas.subschema_for::<Role>().to_value();
     let status = schemas.subschema_for::<TicketStatus>().to_value();
     let at = json!("2026-11-23T09:30:00.000Z");
+    let integer = json!({"type": "integer"});
     [
         (Code::Forbidden, "required_role", role, json!("user")),
         (Code::SalesNotOpen, "opens_at", time.clone(), at.clone()),
         (Code::SalesClosed, "closed_at", time.clone(), at.clone()),
-        (Code::SoldOut, "next_expiry", or_null, at.clone()),
+        (Code::SoldOut, "available_spots", integer.clone(), json!(0)),
+        (Code::SoldOut, "waiting", integer.clone(), json!(0)),
+        (Code::LineFull, "waiting", integer.clone(), json!(100_000)),
+        (Code::SoldOut, "next_expiry", or_null.clone(), at.clone()),
         (
             Code::CapacityBelowCommitted,
             "minimum",
-            json!({"type": "integer"}),
+            integer.clone(),
             json!(3),
         ),
         (Code::HoldExpired, "expired_at", time.clone(), at.clone()),
@@ -319,7 +344,21 @@ fn extensions(schemas: &mut SchemaGenerator) -> [(Code, &'static str, Value, Val
             status,
             json!("reserved"),
         ),
-        (Code::AlreadyCheckedIn, "checked_in_at", time, at),
+        (
+            Code::AlreadyConfirmed,
+            "payment_ref",
+            json!({"type": ["string", "null"]}),
+            json!("pay_42"),
+        ),
+        (Code::ExtensionRefused, "expires_at", time, at.clone()),
+        (Code::AlreadyCheckedIn, "checked_in_at", or_null, at),
+        (Code::AlreadyCheckedIn, "spots", integer.clone(), json!(4)),
+        (
+            Code::AlreadyCheckedIn,
+            "checked_in_spots",
+            integer,
+            json!(4),
+        ),
     ]
 }
 
@@ -359,27 +398,35 @@ fn problem_example(code: Code) -> Value {
     problem
 }
 
-fn examples() -> [(&'static str, Value); 6] {
+fn examples() -> [(&'static str, Value); 7] {
     let at = "2026-11-23T09:30:00.000Z";
     let (event, email) = ("Concert", "ada@example.com");
     [
         (
             "Event",
             json!({
-                "id": 1, "name": event, "total_spots": 5, "available_spots": 4, "status": "on_sale",
-                "starts_at": null, "sales_open_at": null, "sales_close_at": null, "hold_seconds": 300, "created_at": at,
+                "id": 1, "name": event, "total_spots": 5, "available_spots": 4, "waiting": 0, "status": "on_sale",
+                "starts_at": null, "sales_open_at": null, "sales_close_at": null, "hold_seconds": 300,
+                "hold_seconds_max": 900, "party_max": 10, "waiting_max": 100_000, "public_sale": false, "created_at": at,
             }),
         ),
         (
             "Ticket",
             json!({
-                "ticket_id": "01a2074a-fe04-7f0d-9514-ddcbbdf57c41", "event_id": 1, "email": email,
+                "ticket_id": "01a2074a-fe04-7f0d-9514-ddcbbdf57c41", "event_id": 1, "email": email, "spots": 2,
                 "status": "reserved", "created_at": at, "expires_at": "2026-11-23T09:35:00.000Z",
+            }),
+        ),
+        (
+            "Change",
+            json!({
+                "n": 2, "at": at, "kind": "reserved", "ticket_id": "01a2074a-fe04-7f0d-9514-ddcbbdf57c41",
+                "spots": -1, "available_spots": 4, "waiting": 0,
             }),
         ),
         ("NewEvent", json!({"name": event, "total_spots": 5})),
         ("EventChange", json!({"total_spots": 8, "starts_at": null})),
-        ("Buyer", json!({"email": email})),
+        ("Buyer", json!({"email": email, "spots": 2})),
         ("Holder", json!({"email": email})),
     ]
 }

@@ -14,13 +14,13 @@ const LIMIT_MAX: usize = 100;
 /// Where a list goes on, and how far.
 pub struct Page {
     /// What this list's cursors begin with.
-    list: char,
-    limit: usize,
+    list: &'static str,
+    pub limit: usize,
     pub after: i64,
 }
 
 impl Page {
-    pub fn parse(query: &str, list: char) -> Result<Page, Problem> {
+    pub fn parse(query: &str, list: &'static str) -> Result<Page, Problem> {
         let limit = match parameter(query, "limit")? {
             None => LIMIT_DEFAULT,
             Some(text) => whole(&text)
@@ -67,7 +67,7 @@ pub fn parameter<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>,
     }
 }
 
-fn whole(text: &str) -> Option<i64> {
+pub fn whole(text: &str) -> Option<i64> {
     text.parse()
         .ok()
         .filter(|_| text.bytes().all(|b| b.is_ascii_digit()))

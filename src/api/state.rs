@@ -11,6 +11,7 @@ use super::auth::Auth;
 use super::cors::Cors;
 use super::rate_limit::{Limiter, RateLimit};
 use super::sold_out::SoldOut;
+use super::watch::Watch;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::store::{CommitQueue, Db};
@@ -28,6 +29,7 @@ pub struct Settings {
     /// Where a proxy mounts the server: "", or a slash and more.
     pub base_path: &'static str,
     pub cors: Cors,
+    pub streams_max: usize,
     /// Why the server is not ready, if it is not.
     pub unready: Arc<Unready>,
     /// Whether X-Test-Panic is heeded.
@@ -40,6 +42,7 @@ pub struct State {
     pub commits: Arc<CommitQueue>,
     pub limiter: Option<Limiter>,
     pub sold_out: SoldOut,
+    pub watch: Arc<Watch>,
     pub readiness: Readiness,
     pub reaper_runs: Arc<AtomicBool>,
     exports: (Sender<Db>, Receiver<Db>),
@@ -59,6 +62,7 @@ impl State {
             exports.0.send(db).expect("the channel has room for each");
         }
         State {
+            watch: Arc::new(Watch::new(settings.streams_max)),
             limiter: settings.rate_limit.map(Limiter::new),
             settings,
             clock,

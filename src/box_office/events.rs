@@ -1,14 +1,15 @@
 //! Events: put on sale, shown, changed, cancelled.
 
-use super::holds::release_holds;
+use super::holds::{release_expired_holds, release_holds};
 use super::ledger::open_account;
+use super::line::serve_line;
 use super::once::{Done, Subject, once};
 use crate::error::Error;
 use crate::model::{
     Event, EventChange, EventStatus, IdempotencyKey, LedgerKind, NewEvent, Spots, Timestamp,
     is_sales_window,
 };
-use crate::store::{Account, Tx};
+use crate::store::{Account, Entry, Tx};
 
 /// A change that needs more spots than are free, because holds have expired and are not swept yet,
 /// releases at most so many in a transaction.
@@ -33,14 +34,13 @@ pub fn create_event(
             event_id: id,
             changes: 1,
             available_spots: new.total_spots.get(),
+            waiting: 0,
         };
-        tx.ledger_insert(
-            now,
-            account,
-            LedgerKind::Created,
-            None,
-            new.total_spots.get(),
-        )?;
+        let entry = Entry::of_event(LedgerKind::Created, new.total_spots.get());
+        tx.ledger_insert(now, account, entry)?;
+        if new.sales_open_at.is_some() || new.sales_close_at.is_some() {
+            tx.sales_window_insert(id, 1, new.sales_open_at, new.sales_close_at)?;
+        }
         Ok((show_event(tx, now, id)?, Subject::Event(id)))
     })
 }
@@ -88,6 +88,7 @@ pub fn change_event(
         if before.status == EventStatus::Cancelled {
             return Err(Error::EventCancelled);
         }
+        let before = settle_line(tx, now, before)?;
         let after = change.applied_to(&before);
         if !is_sales_window(after.sales_open_at, after.sales_close_at) {
             return Err(Error::SalesWindowInvalid);
@@ -97,14 +98,31 @@ pub fn change_event(
             return Err(Error::CapacityBelowCommitted { minimum });
         }
         if after != before {
-            write_change(tx, now, &after, after.total_spots - before.total_spots)?;
+            write_change(tx, now, &before, &after)?;
         }
-        Ok((after, Subject::Event(id)))
+        let shown = match before.waiting {
+            0 => after,
+            _ => show_event(tx, now, id)?,
+        };
+        Ok((shown, Subject::Event(id)))
     })
 }
 
-/// `spots` more than the event has.
-fn write_change(tx: &Tx, now: Timestamp, after: &Event, spots: i64) -> Result<(), Error> {
+/// What holds that have ended leave to the line is the line's before anything is decided; afterwards
+/// none of it is free. The event as it is then.
+fn settle_line(tx: &Tx, now: Timestamp, event: Event) -> Result<Event, Error> {
+    if event.waiting == 0 {
+        return Ok(event);
+    }
+    let limit = RELEASED_PER_TRANSACTION_MAX;
+    if release_expired_holds(tx, now, event.id, limit)? == limit {
+        return Err(Error::Unfinished);
+    }
+    show_event(tx, now, event.id)
+}
+
+fn write_change(tx: &Tx, now: Timestamp, before: &Event, after: &Event) -> Result<(), Error> {
+    let spots = after.total_spots - before.total_spots;
     let mut account = open_account(tx, after.id)?;
     let missing = -spots - account.available_spots;
     if missing > 0 {
@@ -114,16 +132,18 @@ fn write_change(tx: &Tx, now: Timestamp, after: &Event, spots: i64) -> Result<()
         return Err(Error::Unfinished);
     }
     tx.event_update(after, spots)?;
-    tx.ledger_insert(
-        now,
-        account.after(1, spots),
-        LedgerKind::Changed,
-        None,
-        spots,
-    )
+    let entry = Entry::of_event(LedgerKind::Changed, spots);
+    let account = account.with(entry);
+    tx.ledger_insert(now, account, entry)?;
+    let window = |event: &Event| (event.sales_open_at, event.sales_close_at);
+    if window(before) != window(after) {
+        let (open, close) = window(after);
+        tx.sales_window_insert(after.id, account.changes, open, close)?;
+    }
+    serve_line(tx, now, account).map(drop)
 }
 
-/// Calls an event off: every live ticket is cancelled with it. A cancelled event stays as it is.
+/// Calls an event off: every live ticket is cancelled with it, and its line. A cancelled event stays as it is.
 /// Holds that have expired before are not live, and may be written down as expired afterwards.
 ///
 /// Errors, in this order: `EventNotFound`, `IdempotencyKeyReused`.
@@ -146,9 +166,17 @@ pub fn cancel_event(
                 "{cancelled} cancelled tickets of event {id} have {rows} ledger rows"
             )));
         }
-        tx.event_cancel(id, rows + 1, rows)?;
-        let last = account.after(rows + 1, rows);
-        tx.ledger_insert(now, last, LedgerKind::EventCancelled, None, 0)?;
+        let last = match rows {
+            0 => account,
+            _ => tx.ledger_find_balance(account, rows)?,
+        };
+        let spots = last.available_spots - account.available_spots;
+        tx.event_cancel(id, rows + 1, spots)?;
+        if account.waiting > 0 {
+            tx.line_recount(id)?;
+        }
+        let entry = Entry::of_event(LedgerKind::EventCancelled, 0);
+        tx.ledger_insert(now, last.after(1, 0), entry)?;
         Ok((show_event(tx, now, id)?, Subject::Event(id)))
     })
 }

@@ -1,11 +1,14 @@
-//! Holds end by themselves, at `expires_at`. This writes it down and puts their spots on sale.
+//! Holds end by themselves, at `expires_at`. This writes it down, and their spots go to the line or
+//! on sale.
 
 use super::ledger::{enter, open_account};
+use super::line::serve_line;
 use crate::error::Error;
-use crate::model::{LedgerKind, Timestamp};
-use crate::store::{Account, Tx};
+use crate::model::{LedgerKind, OwnTicket, Timestamp};
+use crate::store::{Account, Entry, Tx};
 
-/// Releases up to `limit` expired holds of an event, the longest expired first. Returns how many.
+/// Releases up to `limit` expired holds of an event, the longest expired first, and serves its line.
+/// Returns how many holds that were.
 pub fn release_expired_holds(
     tx: &Tx,
     now: Timestamp,
@@ -14,10 +17,11 @@ pub fn release_expired_holds(
 ) -> Result<i64, Error> {
     let before = open_account(tx, event_id)?;
     let after = release_holds(tx, now, before, limit)?;
+    serve_line(tx, now, after)?;
     Ok(after.changes - before.changes)
 }
 
-/// The same, for an account that has been opened. Returns the account after it.
+/// Leaves the line to the caller. Returns the account after it.
 pub(super) fn release_holds(
     tx: &Tx,
     now: Timestamp,
@@ -32,10 +36,12 @@ pub(super) fn release_holds(
             "{released} expired holds of event {event_id} have {rows} ledger rows"
         )));
     }
-    if rows > 0 {
-        tx.event_return_spots(event_id, rows, rows)?;
+    if rows == 0 {
+        return Ok(account);
     }
-    Ok(account.after(rows, rows))
+    let after = tx.ledger_find_balance(account, rows)?;
+    tx.event_return_spots(account, after)?;
+    Ok(after)
 }
 
 /// Releases one hold that has expired. Returns the account after it.
@@ -43,13 +49,15 @@ pub(super) fn release_hold(
     tx: &Tx,
     now: Timestamp,
     account: Account,
-    ticket_seq: i64,
+    own: &OwnTicket,
 ) -> Result<Account, Error> {
-    if !tx.ticket_expire(ticket_seq, now)? {
-        let what = format!("ticket {ticket_seq} was a live hold when it was to expire");
+    let seq = own.seq;
+    if !tx.ticket_expire(seq, now)? {
+        let what = format!("ticket {seq} was a live hold when it was to expire");
         return Err(Error::Internal(what));
     }
-    enter(tx, now, account, LedgerKind::Expired, ticket_seq, 1)
+    let entry = Entry::of_ticket(LedgerKind::Expired, seq, own.spots);
+    enter(tx, now, account, entry.freeing())
 }
 
 /// The events that have something to release.

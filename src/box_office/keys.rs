@@ -32,6 +32,11 @@ pub fn find_key_holder(tx: &Tx, key: &ApiKey) -> Result<Option<KeyHolder>, Error
         .then_some(KeyHolder { key_id, role }))
 }
 
+/// Whether the key has not been revoked.
+pub fn is_key_live(tx: &Tx, key_id: i64) -> Result<bool, Error> {
+    Ok(tx.api_key_find(key_id)?.is_some())
+}
+
 /// Whether the key created the event. An event keeps its owner, so this may be asked outside of
 /// the transaction that goes on from there.
 pub fn owns_event(tx: &Tx, key_id: i64, event_id: i64) -> Result<bool, Error> {
@@ -41,4 +46,14 @@ pub fn owns_event(tx: &Tx, key_id: i64, event_id: i64) -> Result<bool, Error> {
 /// Whether the key created the ticket's event, which for a ticket too never changes.
 pub fn owns_ticket(tx: &Tx, key_id: i64, ticket_id: &TicketId) -> Result<bool, Error> {
     Ok(tx.ticket_find_owner(ticket_id)? == Some(key_id))
+}
+
+/// Whether anybody may buy tickets of the event without a key.
+pub fn is_public_event(tx: &Tx, event_id: i64) -> Result<bool, Error> {
+    tx.event_find_public(event_id)
+}
+
+/// Whether the ticket is one of such an event.
+pub fn is_public_ticket(tx: &Tx, ticket_id: &TicketId) -> Result<bool, Error> {
+    tx.ticket_find_public(ticket_id)
 }

@@ -1,8 +1,8 @@
 //! Every change of an event is written into its ledger, in the transaction that makes it.
 
 use crate::error::Error;
-use crate::model::{LedgerKind, Timestamp};
-use crate::store::{Account, Tx};
+use crate::model::Timestamp;
+use crate::store::{Account, Entry, Tx};
 
 /// Where the event's ledger stands.
 ///
@@ -12,16 +12,9 @@ pub fn open_account(tx: &Tx, event_id: i64) -> Result<Account, Error> {
 }
 
 /// Writes the account's next row, and moves the event's spots with it. Returns the account after it.
-pub fn enter(
-    tx: &Tx,
-    now: Timestamp,
-    account: Account,
-    kind: LedgerKind,
-    ticket_seq: i64,
-    spots: i64,
-) -> Result<Account, Error> {
-    let account = account.after(1, spots);
-    tx.event_return_spots(account.event_id, 1, spots)?;
-    tx.ledger_insert(now, account, kind, Some(ticket_seq), spots)?;
-    Ok(account)
+pub fn enter(tx: &Tx, now: Timestamp, account: Account, entry: Entry) -> Result<Account, Error> {
+    let after = account.with(entry);
+    tx.event_return_spots(account, after)?;
+    tx.ledger_insert(now, after, entry)?;
+    Ok(after)
 }

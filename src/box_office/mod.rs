@@ -5,23 +5,31 @@
 //! the rest of their batch. The only thing written before a refusal is the release of an expired
 //! hold, which is right whatever follows.
 
+mod changes;
 mod events;
 mod holds;
 mod keys;
 mod ledger;
+mod line;
 mod once;
 mod register;
 mod tickets;
 
+pub use changes::{last_change, list_changes};
 pub use events::{
     cancel_event, change_event, create_event, list_events, newest_events, show_event,
 };
 pub use holds::{events_with_expired_holds, release_expired_holds};
-pub use keys::{add_key, find_key_holder, list_keys, owns_event, owns_ticket, revoke_key};
+pub use keys::{
+    add_key, find_key_holder, is_key_live, is_public_event, is_public_ticket, list_keys,
+    owns_event, owns_ticket, revoke_key,
+};
+pub use line::events_with_line_due;
 pub use once::{Done, Replay};
 pub use register::{Registration, check_can_register, register};
 pub use tickets::{
-    TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, list_tickets, show_ticket,
+    TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, extend, list_tickets,
+    show_ticket,
 };
 
 use crate::error::Error;

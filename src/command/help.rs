@@ -11,11 +11,16 @@ use super::{Cli, Failure, print};
 type Page = (&'static str, &'static str, &'static str);
 
 /// `tests/suite/manual.rs` runs what they show.
-const TOPICS: [Page; 6] = [
+const TOPICS: [Page; 7] = [
     (
         "events",
         "run an event: change and cancel it, the door, the attendees",
         include_str!("manual/events.md"),
+    ),
+    (
+        "changes",
+        "follow what happens: streams, webhooks",
+        include_str!("manual/changes.md"),
     ),
     (
         "keys",

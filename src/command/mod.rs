@@ -6,6 +6,8 @@ mod copy;
 mod demo;
 mod help;
 mod key;
+#[cfg(feature = "relay")]
+mod relay;
 mod report;
 mod serve;
 mod verify;
@@ -24,6 +26,8 @@ use copy::Copy;
 use demo::Demo;
 use help::Help;
 use key::Key;
+#[cfg(feature = "relay")]
+use relay::Relay;
 use report::Report;
 use verify::Verify;
 
@@ -63,6 +67,9 @@ enum Command {
     Verify(Verify),
     /// Picture a sale on a page to look at, from its ledger (reads only, also while it is in use)
     Report(Report),
+    /// Tell another program what happens, by webhooks
+    #[cfg(feature = "relay")]
+    Relay(Relay),
     /// Copy the database to a new file, also while it is in use
     Backup(Backup),
     /// Copy a sale from a file to PostgreSQL, or back
@@ -93,6 +100,8 @@ impl Cli {
             Some(Command::Key(key)) => key.run(),
             Some(Command::Verify(verify)) => verify.run(),
             Some(Command::Report(report)) => report.run(),
+            #[cfg(feature = "relay")]
+            Some(Command::Relay(relay)) => relay.run(),
             Some(Command::Backup(backup)) => backup.run(),
             Some(Command::Copy(copy)) => copy.run(),
             Some(Command::Completions(completions)) => completions.run(),

@@ -1,9 +1,9 @@
 //! Which form of an answer a client prefers (RFC 9110, 12.5.1).
 
-/// Whether CSV is preferred to JSON. As on every other route, whoever accepts neither gets JSON.
-/// `accept` is the header's values.
-pub fn prefers_csv<'a>(accept: impl Iterator<Item = &'a str> + Clone) -> bool {
-    weight(accept.clone(), "text", "csv") > weight(accept, "application", "json")
+/// Whether this kind of text is preferred to JSON. As on every other route, whoever accepts neither
+/// gets JSON. `accept` is the header's values.
+pub fn prefers_text<'a>(accept: impl Iterator<Item = &'a str> + Clone, name: &str) -> bool {
+    weight(accept.clone(), "text", name) > weight(accept, "application", "json")
 }
 
 /// A range that names a type more exactly.

@@ -81,21 +81,31 @@ codes! {
     AlreadyRegistered "already_registered" 409 "Already registered"
         "This e-mail address holds a live ticket for the event. A hold that expired or was cancelled does not count.";
     SoldOut "sold_out" 409 "Sold out"
-        "No spot is free. If next_expiry is not null, a hold ends then, and its spot may come back.";
+        "Fewer spots are free than were asked for: the member available_spots says how many, and waiting how many are in line, who come first; register with wait to join them. If next_expiry is not null, a hold ends then, and its spots may come back.";
+    LineFull "line_full" 409 "Line full"
+        "As many are in line as the event's waiting_max allows. The member waiting says how many.";
     CapacityBelowCommitted "capacity_below_committed" 409 "Capacity below what is committed"
         "More spots are held or confirmed than the event would have. The member minimum says how many; cancel tickets first, or ask for at least as many spots.";
     HoldExpired "hold_expired" 410 "Hold expired"
         "The spot was held for you until expired_at and is on sale again. Register anew.";
     TicketCancelled "ticket_cancelled" 409 "Ticket cancelled"
         "The ticket has been cancelled, and that is final.";
+    AlreadyConfirmed "already_confirmed" 409 "Already confirmed"
+        "The ticket was confirmed before: with another payment_ref, or so that its hold cannot be extended any more.";
+    ExtensionRefused "extension_refused" 409 "Extension refused"
+        "A hold lasts for the event's hold_seconds_max at most, and this one does. The member expires_at says until when.";
+    TicketWaiting "ticket_waiting" 409 "Still in line"
+        "The ticket is in line, and no spot is held for it yet. Show it again: as soon as its status is reserved it can be confirmed.";
     EmailMismatch "email_mismatch" 409 "E-mail mismatch"
         "The e-mail address that was given is not the ticket's.";
     NotConfirmed "not_confirmed" 409 "Not confirmed"
         "Only a confirmed ticket lets its holder in. The member ticket_status says what it is instead.";
     AlreadyCheckedIn "already_checked_in" 409 "Already checked in"
-        "The ticket's holder came in at checked_in_at. A ticket lets in once, and cannot be given back after that.";
+        "Fewer of the ticket's spots are left than were asked for: the member spots says how many it has, and checked_in_spots how many have been used to come in, the first at checked_in_at. Each lets in once, and the ticket cannot be given back after that.";
     Overloaded "overloaded" 503 "Overloaded"
         "The server has as much to do as it can take on. Nothing was sold; retry after Retry-After, with the same Idempotency-Key.";
+    StreamsFull "streams_full" 503 "Too many streams"
+        "As many clients follow what happens as the server takes on at once. Retry after Retry-After, or ask now and then instead.";
     StorageUnavailable "storage_unavailable" 503 "Storage unavailable"
         "The database cannot be written now. Nothing was sold; retry with the same Idempotency-Key.";
     OutcomeUnknown "outcome_unknown" 503 "Outcome unknown"
@@ -224,10 +234,19 @@ impl From<Error> for Problem {
                 plain(Code::SalesClosed).member("closed_at", json!(closed_at))
             }
             Error::AlreadyRegistered => plain(Code::AlreadyRegistered),
-            Error::SoldOut { next_expiry } => {
-                plain(Code::SoldOut).member("next_expiry", json!(next_expiry))
-            }
-            Error::SalesWindowInvalid => plain(Code::InvalidRequest),
+            Error::SoldOut {
+                available_spots,
+                waiting,
+                next_expiry,
+            } => plain(Code::SoldOut)
+                .member("available_spots", json!(available_spots))
+                .member("waiting", json!(waiting))
+                .member("next_expiry", json!(next_expiry)),
+            Error::LineFull { waiting } => plain(Code::LineFull).member("waiting", json!(waiting)),
+            Error::TicketWaiting => plain(Code::TicketWaiting),
+            Error::SalesWindowInvalid
+            | Error::PartyTooLarge { .. }
+            | Error::PartNotSmaller { .. } => plain(Code::InvalidRequest),
             Error::CapacityBelowCommitted { minimum } => {
                 plain(Code::CapacityBelowCommitted).member("minimum", json!(minimum))
             }
@@ -239,8 +258,19 @@ impl From<Error> for Problem {
             Error::NotConfirmed { status } => {
                 plain(Code::NotConfirmed).member("ticket_status", json!(status))
             }
-            Error::AlreadyCheckedIn { checked_in_at } => {
-                plain(Code::AlreadyCheckedIn).member("checked_in_at", json!(checked_in_at))
+            Error::AlreadyCheckedIn {
+                checked_in_at,
+                spots,
+                checked_in_spots,
+            } => plain(Code::AlreadyCheckedIn)
+                .member("checked_in_at", json!(checked_in_at))
+                .member("spots", json!(spots))
+                .member("checked_in_spots", json!(checked_in_spots)),
+            Error::AlreadyConfirmed { payment_ref } => {
+                plain(Code::AlreadyConfirmed).member("payment_ref", json!(payment_ref))
+            }
+            Error::ExtensionRefused { expires_at } => {
+                plain(Code::ExtensionRefused).member("expires_at", json!(expires_at))
             }
             Error::Overloaded => retry(
                 Code::Overloaded,

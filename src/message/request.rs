@@ -16,7 +16,7 @@ pub const BODY_BYTES_MAX: usize = 1_024;
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// The headers that are read; all others are dropped when a request comes in.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "Host",
     "Content-Length",
     "Content-Type",
@@ -31,6 +31,7 @@ const NAMES: [&str; 18] = [
     "Accept",
     "If-None-Match",
     "If-Match",
+    "Last-Event-ID",
     "Origin",
     "Access-Control-Request-Method",
     "traceparent",

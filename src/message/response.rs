@@ -7,15 +7,23 @@ use serde::Serialize;
 
 pub const JSON: &str = "application/json";
 pub const CSV: &str = "text/csv; charset=utf-8; header=present";
+/// Server-sent events (html.spec.whatwg.org, 9.2).
+pub const EVENT_STREAM: &str = "text/event-stream";
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Makes the next piece of a body; an empty one is its end.
 pub type Pieces = Box<dyn FnMut() -> io::Result<Vec<u8>> + Send>;
 
+/// Waits for the next piece of a body that is made of what happens. An empty one: nothing has for a
+/// while, so that it can be seen whether the client is still there. None: its end.
+pub type Live = Box<dyn FnMut() -> io::Result<Option<Vec<u8>>> + Send>;
+
 pub enum Body {
     Whole(Vec<u8>),
     /// The first piece, and how the others are made while it is sent.
     InPieces(Vec<u8>, Pieces),
+    /// Goes with the first piece, and for as long as there are any.
+    Live(Live),
 }
 
 pub struct Response {

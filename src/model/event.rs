@@ -11,6 +11,16 @@ const NAME_CHARS_MAX: usize = 200;
 
 type TotalSpots = Whole<1, 1_000_000>;
 type HoldSeconds = Whole<10, 3_600>;
+type HoldSecondsMax = Whole<10, 86_400>;
+type PartyMax = Whole<1, 100>;
+type WaitingMax = Whole<0, 1_000_000>;
+
+/// So many spots a ticket is for at most, if the organizer says nothing.
+const PARTY_MAX_DEFAULT: i64 = 10;
+/// So many are in line at most, if the organizer says nothing.
+const WAITING_MAX_DEFAULT: i64 = 100_000;
+/// So many holds an extended hold is as long as at most, if the organizer says nothing.
+const HOLDS_MAX_DEFAULT: i64 = 3;
 
 /// What an event is called: 1 to 200 characters, trimmed. It looks like what it is: nothing in it is
 /// invisible or turns the direction of the text around it.
@@ -78,10 +88,57 @@ pub struct NewEvent {
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "HoldSeconds")]
     pub hold_seconds: Option<HoldSeconds>,
+    /// How long a hold can be made by extending it, from the reservation on; three times
+    /// `hold_seconds`, if it is left out.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "HoldSecondsMax")]
+    pub hold_seconds_max: Option<HoldSecondsMax>,
+    /// How many spots a ticket can be for; 10, if it is left out.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "PartyMax")]
+    pub party_max: Option<PartyMax>,
+    /// How many can be in line; 100,000, if it is left out, and with 0 there is no line.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "WaitingMax")]
+    pub waiting_max: Option<WaitingMax>,
+    /// Whether anybody can buy without a key.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "bool")]
+    pub public_sale: Option<bool>,
     // The key of the organizer who asks, if it was one.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub owner_key_id: Option<i64>,
+}
+
+impl NewEvent {
+    pub fn party_max(&self) -> i64 {
+        self.party_max.map_or(PARTY_MAX_DEFAULT, Whole::get)
+    }
+
+    pub fn waiting_max(&self) -> i64 {
+        self.waiting_max.map_or(WAITING_MAX_DEFAULT, Whole::get)
+    }
+
+    pub fn hold_max_ms(&self) -> Option<i64> {
+        self.hold_seconds_max.map(|s| s.get() * 1_000)
+    }
 }
 
 /// An event as clients see it. When it is cancelled nobody holds a ticket any more, so
@@ -93,9 +150,12 @@ pub struct Event {
     pub name: String,
     #[schemars(range(min = 1, max = 1_000_000))]
     pub total_spots: i64,
-    /// Expired holds count as free.
+    /// Expired holds count as free, unless somebody is in line.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub available_spots: i64,
+    /// How many tickets are in line.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub waiting: i64,
     pub status: EventStatus,
     pub starts_at: Option<Timestamp>,
     pub sales_open_at: Option<Timestamp>,
@@ -103,9 +163,23 @@ pub struct Event {
     /// How long a spot is held for a buyer who has not confirmed, rounded up to whole seconds.
     #[schemars(range(min = 1, max = 3_600))]
     pub hold_seconds: i64,
+    /// How long a hold can be made by extending it, from the reservation on.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub hold_seconds_max: i64,
+    /// How many spots a ticket can be for.
+    #[schemars(range(min = 1, max = 100))]
+    pub party_max: i64,
+    /// How many tickets can be in line.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub waiting_max: i64,
+    /// Whether anybody can buy without a key.
+    pub public_sale: bool,
     pub created_at: Timestamp,
     #[serde(skip)]
     pub hold_ms: i64,
+    /// None: three times `hold_ms`.
+    #[serde(skip)]
+    pub hold_max_ms: Option<i64>,
 }
 
 /// What an organizer changes; None stays as it is. Of the optional times, `Some(None)` takes one away.
@@ -131,13 +205,39 @@ pub struct EventChange {
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HoldSeconds")]
     pub hold_seconds: Option<HoldSeconds>,
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HoldSecondsMax")]
+    pub hold_seconds_max: Option<HoldSecondsMax>,
+    /// For tickets that are sold from now on.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PartyMax")]
+    pub party_max: Option<PartyMax>,
+    /// For those who join from now on.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "WaitingMax")]
+    pub waiting_max: Option<WaitingMax>,
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub public_sale: Option<bool>,
+}
+
+/// The longest that a hold can be made.
+pub fn hold_max_ms(hold_ms: i64, hold_max_ms: Option<i64>) -> i64 {
+    hold_max_ms.unwrap_or(HOLDS_MAX_DEFAULT * hold_ms)
+}
+
+/// As people are told.
+pub fn seconds(ms: i64) -> i64 {
+    (ms + 999) / 1_000
 }
 
 impl EventChange {
     /// The event as it will be.
     pub fn applied_to(&self, event: &Event) -> Event {
         let total_spots = self.total_spots.map_or(event.total_spots, Whole::get);
-        let hold_seconds = self.hold_seconds.map(Whole::get);
+        let hold_ms = self.hold_seconds.map_or(event.hold_ms, |s| s.get() * 1_000);
+        let max_ms = self.hold_seconds_max.map(|s| s.get() * 1_000);
+        let max_ms = max_ms.or(event.hold_max_ms);
         Event {
             name: match &self.name {
                 Some(name) => name.as_str().to_owned(),
@@ -148,8 +248,13 @@ impl EventChange {
             starts_at: self.starts_at.unwrap_or(event.starts_at),
             sales_open_at: self.sales_open_at.unwrap_or(event.sales_open_at),
             sales_close_at: self.sales_close_at.unwrap_or(event.sales_close_at),
-            hold_seconds: hold_seconds.unwrap_or(event.hold_seconds),
-            hold_ms: hold_seconds.map_or(event.hold_ms, |s| s * 1_000),
+            hold_seconds: seconds(hold_ms),
+            hold_seconds_max: seconds(hold_max_ms(hold_ms, max_ms)),
+            party_max: self.party_max.map_or(event.party_max, Whole::get),
+            waiting_max: self.waiting_max.map_or(event.waiting_max, Whole::get),
+            public_sale: self.public_sale.unwrap_or(event.public_sale),
+            hold_ms,
+            hold_max_ms: max_ms,
             ..*event
         }
     }
@@ -160,15 +265,21 @@ pub fn is_sales_window(open: Option<Timestamp>, close: Option<Timestamp>) -> boo
     open.zip(close).is_none_or(|(open, close)| open < close)
 }
 
+/// Whether sales, and offers to the line, are made at a moment.
+pub fn is_sales_open(open: Option<i64>, close: Option<i64>, at: i64) -> bool {
+    open.is_none_or(|open| open <= at) && close.is_none_or(|close| at < close)
+}
+
 /// How far a sale has come. `available_spots` counts expired holds as free.
 #[derive(Clone, Debug)]
 pub struct Spots {
     pub event_id: i64,
     pub total_spots: i64,
     pub available_spots: i64,
+    pub waiting: i64,
 }
 
-/// All that decides whether an address gets a spot of an event.
+/// All that decides whether an address gets spots of an event.
 #[derive(Clone, Debug)]
 pub struct Sale {
     pub status: EventStatus,
@@ -176,8 +287,10 @@ pub struct Sale {
     pub sales_open_at: Option<Timestamp>,
     pub sales_close_at: Option<Timestamp>,
     pub hold_ms: i64,
+    pub party_max: i64,
+    pub waiting_max: i64,
     /// The live ticket that the address has already, or a hold that has expired.
     pub own: Option<OwnTicket>,
-    /// If no spot is free: when the event's first hold ends or has ended.
+    /// If fewer than `party_max` spots are free, or there is a line: when the event's first hold ends or has ended.
     pub next_expiry: Option<Timestamp>,
 }

@@ -37,12 +37,14 @@ mod time;
 pub use access::{ApiKey, KeyDigest, KeyHolder, KeyName, KeyRecord, Role};
 pub use email::Email;
 pub use event::{
-    Event, EventChange, EventName, EventStatus, NewEvent, Sale, Spots, is_sales_window,
+    Event, EventChange, EventName, EventStatus, NewEvent, Sale, Spots, hold_max_ms, is_sales_open,
+    is_sales_window, seconds,
 };
-pub use input::given;
+pub use input::{Whole, given};
 pub use key::IdempotencyKey;
-pub use ledger::LedgerKind;
+pub use ledger::{Change, LedgerKind};
 pub use ticket::{
-    CancelReason, OwnTicket, Ticket, TicketId, TicketRecord, TicketStatus, status_at,
+    CancelReason, OwnTicket, PartySpots, PaymentRef, Ticket, TicketId, TicketRecord, TicketStatus,
+    status_at,
 };
 pub use time::Timestamp;

@@ -69,19 +69,21 @@ struct Change {
     kind: LedgerKind,
     spots: i64,
     available_spots: Option<i64>,
+    party: i64,
     was_confirmed: bool,
     reason: Option<CancelReason>,
 }
 
 impl Change {
     fn read(row: &dyn Row) -> Result<Change, Error> {
-        let confirmed_at: Option<i64> = get(row, 4)?;
-        let reason: Option<&str> = get(row, 5)?;
+        let confirmed_at: Option<i64> = get(row, 5)?;
+        let reason: Option<&str> = get(row, 6)?;
         Ok(Change {
             at: get(row, 0)?,
             kind: parsed(row, 1, LedgerKind::parse)?,
             spots: get(row, 2)?,
             available_spots: get(row, 3)?,
+            party: get::<Option<i64>>(row, 4)?.unwrap_or(0),
             was_confirmed: confirmed_at.is_some(),
             reason: reason.and_then(CancelReason::parse),
         })
@@ -90,12 +92,19 @@ impl Change {
     fn moved(&self) -> Spots {
         let (capacity, held, confirmed) = match self.kind {
             LedgerKind::Created | LedgerKind::Changed => (self.spots, 0, 0),
-            LedgerKind::Confirmed => (0, -1, 1),
-            LedgerKind::Cancelled if self.was_confirmed => (0, 0, -self.spots),
-            LedgerKind::Reserved | LedgerKind::Expired | LedgerKind::Cancelled => {
-                (0, -self.spots, 0)
+            LedgerKind::Confirmed => (0, -self.party, self.party),
+            LedgerKind::Cancelled | LedgerKind::Reduced if self.was_confirmed => {
+                (0, 0, -self.spots)
             }
-            LedgerKind::CheckedIn | LedgerKind::EventCancelled => (0, 0, 0),
+            LedgerKind::Reserved
+            | LedgerKind::Offered
+            | LedgerKind::Expired
+            | LedgerKind::Reduced
+            | LedgerKind::Cancelled => (0, -self.spots, 0),
+            LedgerKind::Waiting
+            | LedgerKind::Extended
+            | LedgerKind::CheckedIn
+            | LedgerKind::EventCancelled => (0, 0, 0),
         };
         Spots {
             capacity,
@@ -163,7 +172,7 @@ impl Sums {
                 self.put_on_sale = Some(change.at);
             }
             LedgerKind::Changed => self.capacity_changes += i64::from(change.spots != 0),
-            LedgerKind::Reserved => {
+            LedgerKind::Reserved | LedgerKind::Offered => {
                 self.sold -= change.spots;
                 self.first_sale = earlier(self.first_sale, change.at);
                 self.last_sale = self.last_sale.max(Some(change.at));
@@ -175,10 +184,10 @@ impl Sums {
             LedgerKind::Cancelled if change.reason == Some(CancelReason::Organizer) => {
                 self.by_organizer += change.spots;
             }
-            LedgerKind::Cancelled => self.by_holder += change.spots,
-            LedgerKind::CheckedIn => self.checked_in += 1,
+            LedgerKind::Cancelled | LedgerKind::Reduced => self.by_holder += change.spots,
+            LedgerKind::CheckedIn => self.checked_in += change.party,
             LedgerKind::EventCancelled => self.cancelled = Some(change.at),
-            LedgerKind::Confirmed => {}
+            LedgerKind::Waiting | LedgerKind::Confirmed | LedgerKind::Extended => {}
         }
         if moved != Spots::default() {
             self.last_move = self.last_move.max(Some(change.at));
@@ -230,7 +239,9 @@ impl Course {
                 true => before += change.moved(),
                 false => spots[(after / spots_ms) as usize] += change.moved(),
             }
-            if change.kind == LedgerKind::Reserved && after <= sales_span {
+            if matches!(change.kind, LedgerKind::Reserved | LedgerKind::Offered)
+                && after <= sales_span
+            {
                 sales[(after / sales_ms) as usize] -= change.spots;
             }
         })?;

@@ -32,7 +32,7 @@ struct Table {
     insert: Statement,
 }
 
-static TABLES: [Table; 5] = [
+static TABLES: [Table; 7] = [
     Table {
         name: "api_keys",
         is_of_event: false,
@@ -74,6 +74,12 @@ static TABLES: [Table; 5] = [
                 "hold_ms",
                 "created_at",
                 "owner_key_id",
+                "party_max",
+                "hold_max_ms",
+                "public_sale",
+                "waiting",
+                "waiting_max",
+                "joined",
             ],
         ),
     },
@@ -99,6 +105,11 @@ static TABLES: [Table; 5] = [
                 "cancelled_at",
                 "cancel_reason",
                 "checked_in_at",
+                "spots",
+                "checked_in_spots",
+                "payment_ref",
+                "place",
+                "offered_at",
             ],
         ),
     },
@@ -138,7 +149,34 @@ static TABLES: [Table; 5] = [
                 "ticket_seq",
                 "spots",
                 "available_spots",
+                "party",
+                "payment_ref",
+                "waiting",
             ],
+        ),
+    },
+    Table {
+        name: "line_blocks",
+        is_of_event: true,
+        list: Statement::new(
+            include_str!("../../sql/copy_line_blocks_list.sql"),
+            &["event_id", "after", "limit"],
+        ),
+        insert: Statement::new(
+            include_str!("../../sql/copy_line_blocks_insert.sql"),
+            &["event_id", "block", "waiting"],
+        ),
+    },
+    Table {
+        name: "sales_windows",
+        is_of_event: true,
+        list: Statement::new(
+            include_str!("../../sql/copy_sales_windows_list.sql"),
+            &["event_id", "after", "limit"],
+        ),
+        insert: Statement::new(
+            include_str!("../../sql/copy_sales_windows_insert.sql"),
+            &["event_id", "n", "sales_open_at", "sales_close_at"],
         ),
     },
 ];

@@ -19,5 +19,5 @@ pub use copy::{CopyError, copy};
 pub use db::{Db, Durability, backup};
 pub use location::{Location, OpenError};
 pub use sqlite::BackupError;
-pub use tx::{About, Account, Remembered, Scope, Tx};
+pub use tx::{About, Account, Entry, Remembered, Scope, Tx};
 pub(crate) use tx::{get, parsed};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::look_ahead::{COMPLETE_WITHIN, LookAhead};
 use super::socket::Socket;
 use crate::message::{
-    BODY_BYTES_MAX, Body, Code, Pieces, Problem, Request, Response, Service, reason,
+    BODY_BYTES_MAX, Body, Code, Live, Pieces, Problem, Request, Response, Service, reason,
 };
 
 /// What is left of a request that was not read to its end is read away for so long, or so much.
@@ -159,6 +159,12 @@ impl Framing {
                 let sent = self.send_pieces(socket, &response, first, more);
                 sent.inspect_err(|e| log::warn!("a response broke off: {e}"))
             }
+            Body::Live(more) => {
+                self.closes |= self.version < (1, 1);
+                let sent = self.send_live(socket, &response, more);
+                // Most that ends does so because the client has gone.
+                sent.inspect_err(|e| log::debug!("a stream ended: {e}"))
+            }
         }
     }
 
@@ -185,6 +191,29 @@ impl Framing {
         if !self.is_head {
             self.put_chunk(&mut bytes, &[]);
         }
+        match bytes.is_empty() {
+            true => Ok(()),
+            false => socket.send(&bytes),
+        }
+    }
+
+    /// Has no deadline of its own, but each piece has to be taken in time.
+    fn send_live(&self, socket: &Socket, response: &Response, mut more: Live) -> io::Result<()> {
+        let mut bytes = self.head(response, None);
+        if self.is_head {
+            return socket.send(&bytes);
+        }
+        socket.buffer_little();
+        while let Some(piece) = more()? {
+            if !piece.is_empty() {
+                self.put_chunk(&mut bytes, &piece);
+                socket.send(&bytes)?;
+                bytes.clear();
+            } else if socket.has_finished() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+        }
+        self.put_chunk(&mut bytes, &[]);
         match bytes.is_empty() {
             true => Ok(()),
             false => socket.send(&bytes),

@@ -25,6 +25,9 @@ const STATES_AFTER_FIN: [u8; 4] = [6, 8, 9, 11];
 /// Of looks: they begin with what has come first.
 const NO_OFFSET: i32 = -1;
 
+/// For a response that goes on and on. The system doubles it.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
 pub struct Socket {
     socket: socket2::Socket,
     cookie: u64,
@@ -212,6 +215,22 @@ impl Socket {
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Whether the client has finished sending, or nothing more is read from it. It does not wait.
+    pub fn has_finished(&self) -> bool {
+        let mut fd = libc::pollfd {
+            fd: self.socket.as_raw_fd(),
+            events: libc::POLLRDHUP,
+            revents: 0,
+        };
+        // SAFETY: the kernel writes into the one struct that it is given.
+        unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
+    }
+
+    /// Has the system keep little of what a client that does not read has been sent.
+    pub fn buffer_little(&self) {
+        let _ = self.socket.set_send_buffer_size(SEND_BUFFER_BYTES);
     }
 
     /// Reads and throws away what still comes, so that the client gets to read the response before

@@ -43,6 +43,9 @@ pub enum Check {
     TicketState,
     /// A ticket's times are those of its rows.
     TicketTimes,
+    /// After every row that is followed by no offer, nobody in line fits into what is free while sales
+    /// are open; every offer went to the first in line who fitted; the line is counted right.
+    Line,
     /// At no moment were two tickets of one event live for one address, nor two of one id.
     LiveTwice,
     /// A key stands once, and no ticket was sold under two.

@@ -6,6 +6,7 @@
 //! where it is much.
 
 mod findings;
+mod line;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -19,10 +20,11 @@ use crate::error::Error;
 use crate::store::{Audit, Counts, Location, OpenError, open_audit};
 
 /// What is looked at, and the statement that looks.
-const AUDITS: [(&str, &str); 8] = [
+const AUDITS: [(&str, &str); 9] = [
     ("the ledger", include_str!("../../sql/audit_ledger.sql")),
     ("the events", include_str!("../../sql/audit_events.sql")),
     ("the tickets", include_str!("../../sql/audit_tickets.sql")),
+    ("the lines", include_str!("../../sql/audit_line_counts.sql")),
     ("the holders", include_str!("../../sql/audit_holders.sql")),
     ("the ticket ids", include_str!("../../sql/audit_ids.sql")),
     ("the keys", include_str!("../../sql/audit_keys.sql")),
@@ -138,6 +140,10 @@ fn check_contents(
         if let Err(e) = found {
             findings.add(Check::Unreadable, format!("{what}: {e}"));
         }
+    }
+    progress("the lines", report.rows());
+    if let Err(e) = line::check(audit, findings) {
+        findings.add(Check::Unreadable, format!("the lines: {e}"));
     }
     report
 }

@@ -1,11 +1,13 @@
 //! What is measured: each scenario owns a running server and knows what its clients send.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::load::{self, Ask, Seen, Target};
 use super::requests;
-use crate::support::{Client, Server, fill, signal};
+use crate::support::{Client, Server, fill, request_text, signal};
 
 pub const EVENT_SPOTS: u32 = 1_000_000;
 /// Admits what the clients of a scenario send, so that the limiter does its work on every request.
@@ -91,6 +93,41 @@ pub fn register_with_keys(name: &'static str) -> Scenario {
     let server = server(&[]);
     let event = server.create_event("bench", EVENT_SPOTS);
     Scenario::repeated(name, server, move || requests::buyer_with_key(event))
+}
+
+/// With 200 streams open, half of them of the event's ledger.
+pub fn register_beside_streams(name: &'static str) -> Scenario {
+    let server = server(&[]);
+    let event = server.create_event("bench", EVENT_SPOTS);
+    let mut streams: Vec<TcpStream> = (0..200)
+        .map(|n| open_stream(server.addr(), event, n % 2 == 0))
+        .collect();
+    std::thread::spawn(move || {
+        let mut read_away = vec![0; 256 * 1024];
+        loop {
+            for stream in &mut streams {
+                let _ = stream.read(&mut read_away);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    Scenario::repeated(name, server, move || requests::buyer(event))
+}
+
+fn open_stream(server: SocketAddr, event: i64, is_ledger: bool) -> TcpStream {
+    let path = match is_ledger {
+        true => format!("/events/{event}/changes"),
+        false => format!("/events/{event}"),
+    };
+    let headers = [("Accept", "text/event-stream"), ("X-Role", "organizer")];
+    let mut stream = TcpStream::connect(server).expect("connects");
+    let request = request_text("GET", &path, &headers, None);
+    stream.write_all(request.as_bytes()).expect("sends");
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 200");
+    stream.set_nonblocking(true).expect("a socket");
+    stream
 }
 
 pub fn sold_out(name: &'static str) -> Scenario {

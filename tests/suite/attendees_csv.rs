@@ -9,7 +9,8 @@ use crate::support::{Client, PATIENCE, Response, Server, request_text};
 
 const AS_CSV: [(&str, &str); 2] = [ORGANIZER, ("Accept", "text/csv")];
 const HEADER: &str = "\"ticket_id\",\"event_id\",\"email\",\"status\",\"created_at\",\"expires_at\",\
-     \"confirmed_at\",\"cancelled_at\",\"cancel_reason\",\"checked_in_at\"\r\n";
+     \"confirmed_at\",\"cancelled_at\",\"cancel_reason\",\"checked_in_at\",\"spots\",\"checked_in_spots\",\
+     \"payment_ref\"\r\n";
 
 fn export(server: &Server, event: i64) -> Response {
     send(server, "GET", &path(event), &AS_CSV, None)
@@ -92,8 +93,8 @@ fn every_cell_is_quoted_and_none_is_a_formula() {
                    VALUES (unhex(printf('%032d', ?1)), ?2, ?3, ?3, 'reserved', 1, 9000000000000)";
         let db = server.db();
         db.execute(sql, (n as i64, event, email)).unwrap();
-        let sql = "INSERT INTO ledger
-                   SELECT id, changes + 1 + ?1, 1, 'reserved', ?2, -1, 0 FROM events WHERE id = ?3";
+        let sql = "INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party)
+                   SELECT id, changes + 1 + ?1, 1, 'reserved', ?2, -1, 0, 1 FROM events WHERE id = ?3";
         db.execute(sql, (n as i64, db.last_insert_rowid(), event))
             .unwrap();
     }

@@ -22,6 +22,7 @@ fn the_first_scan_lets_in_and_the_next_is_told_when() {
     clock.advance(1_000_000);
     let mut expected = get_ticket(&server, &ticket);
     expected["checked_in_at"] = json!(rfc3339(clock.now_ms()));
+    expected["checked_in_spots"] = json!(1);
     let first = check_in(&server, &ticket).expect_status(200);
     assert_eq!(first.json(), expected);
     clock.advance(1_000);

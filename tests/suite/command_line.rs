@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 /// Every flag that `--help` tells of, with its variable.
-const FLAGS: [(&str, &str); 14] = [
+const FLAGS: [(&str, &str); 15] = [
     ("--listen", "LASTSEAT_LISTEN"),
     ("--db", "LASTSEAT_DB"),
     ("--workers", "LASTSEAT_WORKERS"),
@@ -20,11 +20,12 @@ const FLAGS: [(&str, &str); 14] = [
     ("--trust-x-role", "LASTSEAT_TRUST_X_ROLE"),
     ("--commit-batch", "LASTSEAT_COMMIT_BATCH"),
     ("--commit-queue", "LASTSEAT_COMMIT_QUEUE"),
+    ("--streams-max", "LASTSEAT_STREAMS_MAX"),
     ("--verify-on-start", "LASTSEAT_VERIFY_ON_START"),
 ];
 
 /// Values that make no sense, for each flag that takes one.
-const NONSENSE: [(&str, &[&str]); 12] = [
+const NONSENSE: [(&str, &[&str]); 13] = [
     (
         "--listen",
         &[
@@ -92,6 +93,7 @@ const NONSENSE: [(&str, &[&str]); 12] = [
     ("--auth", &["none", "keys", "role,key", ""]),
     ("--commit-batch", &["0", "4097", "-1", "many", ""]),
     ("--commit-queue", &["0", "65537", "-1", "many", ""]),
+    ("--streams-max", &["65537", "-1", "many", ""]),
 ];
 
 fn variable_of(flag: &str) -> &'static str {
@@ -273,6 +275,7 @@ fn values_at_the_edges_of_their_ranges_are_taken() {
         ["--rate-limit", "1/1s"],
         ["--commit-batch", "1"],
         ["--commit-queue", "1"],
+        ["--streams-max", "0"],
         ["--durability", "normal"],
         ["--trusted-proxy", "0.0.0.0/0"],
         ["--log-level", "trace"],
@@ -284,6 +287,7 @@ fn values_at_the_edges_of_their_ranges_are_taken() {
         ["--rate-limit", "100/1h"],
         ["--commit-batch", "4096"],
         ["--commit-queue", "65536"],
+        ["--streams-max", "65536"],
         ["--durability", "full"],
         ["--trusted-proxy", "::1"],
         ["--log-level", "off"],

@@ -25,11 +25,16 @@ fn a_new_event_is_answered_with_its_place_and_all_its_members() {
         "name": "Harbour walk",
         "total_spots": 5,
         "available_spots": 5,
+        "waiting": 0,
         "status": "on_sale",
         "starts_at": null,
         "sales_open_at": null,
         "sales_close_at": null,
         "hold_seconds": 300,
+        "hold_seconds_max": 900,
+        "party_max": 10,
+        "waiting_max": 100_000,
+        "public_sale": false,
         "created_at": rfc3339(clock.now_ms()),
     });
     assert_eq!(event, expected);
@@ -323,5 +328,5 @@ fn a_cancelled_event_says_so() {
     server.change_by_hand("UPDATE events SET status = 'cancelled'");
     let shown = server.event(event);
     assert_eq!(shown["status"], "cancelled");
-    assert_eq!(members(&shown).len(), 10);
+    assert_eq!(members(&shown).len(), 15);
 }

@@ -13,6 +13,7 @@ use std::process::{Child, Command};
 use tempfile::TempDir;
 
 mod files;
+mod streams;
 mod varnish;
 mod wrong_client;
 

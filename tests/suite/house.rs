@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 9] = [
     &["model", "error", "clock"],
     &["hooks", "logging", "metrics", "process", "signals"],
     &["store"],
-    &["box_office", "report", "verify"],
+    &["box_office", "relay", "report", "verify"],
     &["message"],
     &["api", "transport"],
     &["config", "reaper", "worker"],
@@ -115,6 +115,7 @@ fn each_library_is_known_in_one_room() {
         ("rusqlite", "store"),
         ("pq_sys", "store"),
         ("prometheus", "metrics"),
+        ("ureq", "relay"),
     ] {
         let uses = [format!("use {library}"), format!("{library}::")];
         let users = rooms()

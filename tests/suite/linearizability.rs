@@ -68,22 +68,31 @@ fn next_change(random: &mut Random, event: i64, tickets: &Mutex<Vec<String>>) ->
     let email = format!("buyer-{buyer}@example.com");
     let tickets = tickets.lock().unwrap();
     if tickets.is_empty() || random.once_in(3) {
-        return Call::Register { event, email };
+        let spots = 1 + random.below(2) as i64;
+        return Call::Register {
+            event,
+            email,
+            spots,
+            waits: random.once_in(2),
+        };
     }
     let ticket = tickets[random.below(tickets.len())].clone();
+    let spots = random.once_in(2).then_some(1);
     match random.below(5) {
         0 => Call::ChangeEvent {
             event,
             spots: 1 + random.below(3) as i64,
         },
-        1 => Call::CheckIn { ticket },
+        1 => Call::CheckIn { ticket, spots },
         3 => Call::CancelTicket {
             ticket,
             email: None,
+            spots,
         },
         _ => Call::Confirm {
             ticket,
             email: None,
+            payment: spots.map(|n| format!("pay_{n}")),
         },
     }
 }
@@ -177,6 +186,8 @@ fn a_history_that_sells_one_spot_twice_is_not_linearizable() {
         let call = Call::Register {
             event,
             email: email.into(),
+            spots: 1,
+            waits: false,
         };
         let invoked = Instant::now();
         let answer = call.send(&mut server.client(), None);

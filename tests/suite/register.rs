@@ -33,6 +33,7 @@ fn a_sale_is_answered_with_the_ticket_and_its_place() {
         "ticket_id": id,
         "event_id": event,
         "email": "ada@example.com",
+        "spots": 1,
         "status": "reserved",
         "created_at": rfc3339(clock.now_ms()),
         "expires_at": rfc3339(clock.now_ms() + 300_000),

@@ -189,13 +189,17 @@ fn a_ticket_changes_its_status_along_the_state_machine_only() {
 #[test]
 fn a_ticket_lets_in_once() {
     let (server, db) = furnished();
-    let come_in = "UPDATE tickets SET checked_in_at = ?1 WHERE seq = 2";
-    db.execute(come_in, [9]).unwrap();
-    for again in [Some(10), None] {
-        let refused = db.execute(come_in, [again]).unwrap_err();
+    let come_in = "UPDATE tickets SET checked_in_at = ?1, checked_in_spots = ?2 WHERE seq = 2";
+    db.execute(come_in, [9, 1]).unwrap();
+    for again in [
+        [Some(10), Some(1)],
+        [None, Some(1)],
+        [None, Some(0)],
+        [Some(9), Some(2)],
+    ] {
+        let refused = db.execute(come_in, again).unwrap_err();
         assert!(is_about_the_data(&refused), "{refused}");
     }
-    db.execute(come_in, [9]).unwrap();
     drop(server);
 }
 
@@ -214,9 +218,34 @@ fn a_tickets_times_and_reasons_fit_its_status() {
         "UPDATE tickets SET cancel_reason = 'holder' WHERE seq = 2",
         "UPDATE tickets SET cancelled_at = NULL WHERE seq = 3",
         "UPDATE tickets SET cancel_reason = NULL WHERE seq = 3",
-        "UPDATE tickets SET checked_in_at = 9 WHERE seq = 1",
-        "UPDATE tickets SET checked_in_at = 9 WHERE seq = 3",
-        "UPDATE tickets SET checked_in_at = 'noon' WHERE seq = 2",
+        "UPDATE tickets SET checked_in_at = 9, checked_in_spots = 1 WHERE seq = 1",
+        "UPDATE tickets SET checked_in_at = 9, checked_in_spots = 1 WHERE seq = 3",
+        "UPDATE tickets SET checked_in_at = 'noon', checked_in_spots = 1 WHERE seq = 2",
+        "UPDATE tickets SET checked_in_at = 9 WHERE seq = 2",
+        "UPDATE tickets SET checked_in_spots = 1 WHERE seq = 2",
+    ]);
+}
+
+#[test]
+fn a_party_only_grows_smaller_and_a_hold_longer() {
+    assert_all_refused(&[
+        "UPDATE tickets SET spots = 2 WHERE seq = 1",
+        "UPDATE tickets SET spots = 0 WHERE seq = 1",
+        "UPDATE tickets SET spots = NULL WHERE seq = 2",
+        "UPDATE tickets SET expires_at = expires_at - 1 WHERE seq = 1",
+        "UPDATE tickets SET expires_at = NULL WHERE seq = 1",
+        "UPDATE tickets SET expires_at = expires_at + 1 WHERE seq = 2",
+        "UPDATE tickets SET expires_at = expires_at + 1 WHERE seq = 3",
+    ]);
+}
+
+#[test]
+fn a_payment_is_named_once() {
+    assert_all_refused(&[
+        "UPDATE tickets SET payment_ref = 'pay_1' WHERE seq = 1",
+        "UPDATE tickets SET payment_ref = 'pay_1' WHERE seq = 2",
+        "UPDATE tickets SET payment_ref = 'pay_1' WHERE seq = 3",
+        "UPDATE tickets SET status = 'confirmed', confirmed_at = 9, payment_ref = '' WHERE seq = 1",
     ]);
 }
 
@@ -314,8 +343,10 @@ fn a_second_live_ticket_for_an_address_is_refused() {
 
 /// A ledger row, of which `values` are its event, number, time, kind, ticket, spots and balance.
 fn ledger_row(verb: &str, values: &str) -> String {
-    let columns = "(event_id, n, at, kind, ticket_seq, spots, available_spots)";
-    format!("{verb} INTO ledger {columns} VALUES ({values})")
+    let columns = "(event_id, n, at, kind, ticket_seq, spots, available_spots, party)";
+    let ticket_seq = values.split(", ").nth(4).unwrap();
+    let party = if ticket_seq == "NULL" { "NULL" } else { "1" };
+    format!("{verb} INTO ledger {columns} VALUES ({values}, {party})")
 }
 
 #[test]
@@ -339,9 +370,12 @@ fn the_ledger_is_append_only() {
         ledger_row("INSERT", "1, 99, 1, 'confirmed', 1, 1, 5"),
         ledger_row("INSERT", "1, 99, 1, 'checked_in', 1, -1, 5"),
         ledger_row("INSERT", "1, 99, 1, 'expired', 1, -1, 5"),
-        ledger_row("INSERT", "1, 99, 1, 'cancelled', 1, 0, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'cancelled', 1, 2, 5"),
         ledger_row("INSERT", "1, 99, 1, 'changed', 1, 1, 5"),
         ledger_row("INSERT", "1, 99, 1, 'event_cancelled', NULL, 1, 5"),
+        ledger_row("INSERT", "1, 99, 1, 'reserved', 1, -2, 3"),
+        ledger_row("INSERT", "1, 99, 1, 'reduced', 1, 2, 3"),
+        ledger_row("INSERT", "1, 99, 1, 'extended', 1, 1, 3"),
         ledger_row("INSERT", "1, 99, 1, 'reserved', 1, -1, -1"),
         ledger_row("INSERT", "1, 0, 1, 'changed', NULL, 1, 5"),
         ledger_row("INSERT", "NULL, 99, 1, 'changed', NULL, 1, 5"),
@@ -376,13 +410,13 @@ fn what_the_program_does_may_be_done_by_hand() {
         "UPDATE events SET name = 'Evening walk', hold_ms = 60000",
         "UPDATE events SET total_spots = 6, available_spots = available_spots + 1",
         "UPDATE tickets SET status = 'confirmed', confirmed_at = created_at WHERE seq = 1",
-        "UPDATE tickets SET checked_in_at = 9 WHERE seq = 2",
+        "UPDATE tickets SET checked_in_at = 9, checked_in_spots = 1 WHERE seq = 2",
         "UPDATE tickets SET status = 'cancelled', cancelled_at = 9, cancel_reason = 'organizer'
          WHERE seq = 1",
         "INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
          VALUES (zeroblob(16), 1, 'Reserved@example.com', 'reserved@example.com', 'reserved', 1, 2)",
-        "INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
-         VALUES (1, 99, 1, 'reserved', 5, -1, 0)",
+        "INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party)
+         VALUES (1, 99, 1, 'reserved', 5, -1, 0, 1)",
         "UPDATE events SET status = 'cancelled'",
     ];
     for sql in lawful {

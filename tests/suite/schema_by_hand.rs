@@ -21,7 +21,7 @@ fn spots_added_by_hand_are_sold_to_nobody() {
         "UPDATE events SET total_spots = 3, available_spots = 2",
         "UPDATE events SET changes = changes + 1",
         "UPDATE events SET changes = changes - 1",
-        "INSERT INTO ledger SELECT id, changes + 1, 0, 'changed', NULL, 1, 1 FROM events",
+        "INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots) SELECT id, changes + 1, 0, 'changed', NULL, 1, 1 FROM events",
     ];
     for sql in by_hand {
         let server = unlimited();

@@ -56,13 +56,14 @@ const TAMPERINGS: &[Tampering] = &[
     ("a sale dated back", "ticket_times", "UPDATE tickets SET created_at = created_at - 1 WHERE seq = 2"),
     ("a confirmation dated back", "ticket_times", "UPDATE tickets SET confirmed_at = confirmed_at - 1 WHERE seq = 3"),
     ("a hold made longer", "ticket_times", "UPDATE tickets SET expires_at = expires_at + 60000 WHERE seq = 1"),
-    ("a check-in by hand", "ticket_times", "UPDATE tickets SET checked_in_at = 9 WHERE seq = 3"),
+    ("a check-in by hand", "ticket_times", "UPDATE tickets SET checked_in_at = 9, checked_in_spots = 1 WHERE seq = 3"),
     (
         "a ticket given back by who had come in",
         "transition",
         "UPDATE tickets SET status = 'cancelled', cancelled_at = 9, cancel_reason = 'holder' WHERE seq = 7;
          UPDATE events SET available_spots = available_spots + 1, changes = changes + 1 WHERE id = 3;
-         INSERT INTO ledger SELECT 3, changes, 9, 'cancelled', 7, 1, available_spots FROM events WHERE id = 3",
+         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party)
+             SELECT 3, changes, 9, 'cancelled', 7, 1, available_spots, 1 FROM events WHERE id = 3",
     ),
     (
         "a confirmation after the hold",
@@ -93,23 +94,23 @@ const TAMPERINGS: &[Tampering] = &[
     (
         "a ticket sold twice",
         "transition",
-        "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots FROM ledger WHERE event_id = 1 AND n = 2",
+        "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots, party, payment_ref, waiting FROM ledger WHERE event_id = 1 AND n = 2",
     ),
     (
         "an event put on sale twice",
         "event_start",
-        "INSERT INTO ledger VALUES (1, 99, 0, 'created', NULL, 1, 1);
+        "INSERT INTO ledger (event_id, n, at, kind, spots, available_spots) VALUES (1, 99, 0, 'created', 1, 1);
          UPDATE events SET total_spots = total_spots + 1, available_spots = available_spots + 1 WHERE id = 1",
     ),
     ("a sale before the event", "event_start", "UPDATE ledger SET kind = 'confirmed' WHERE event_id = 1 AND n = 1"),
     ("a cancelled event put on sale again", "event_status", "UPDATE events SET status = 'on_sale' WHERE id = 4"),
-    ("a check-in undone", "ticket_times", "UPDATE tickets SET checked_in_at = NULL WHERE seq = 7"),
-    ("a second check-in", "transition", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots FROM ledger WHERE kind = 'checked_in'"),
-    ("a spot returned twice", "transition", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots + 1 FROM ledger WHERE kind = 'cancelled' AND event_id = 3;
+    ("a check-in undone", "ticket_times", "UPDATE tickets SET checked_in_at = NULL, checked_in_spots = 0 WHERE seq = 7"),
+    ("a second check-in", "ticket_state", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots, party, payment_ref, waiting FROM ledger WHERE kind = 'checked_in'"),
+    ("a spot returned twice", "transition", "INSERT INTO ledger SELECT event_id, 99, at, kind, ticket_seq, spots, available_spots + 1, party, payment_ref, waiting FROM ledger WHERE kind = 'cancelled' AND event_id = 3;
          UPDATE events SET available_spots = available_spots + 1 WHERE id = 3"),
     ("a change of capacity left out", "event_capacity", "UPDATE ledger SET spots = 0 WHERE kind = 'changed'"),
     ("the organizer's cancellation in an event on sale", "ticket_state", "UPDATE tickets SET cancel_reason = 'organizer' WHERE seq = 6"),
-    ("an event changed after its end", "transition", "INSERT INTO ledger VALUES (4, 99, 0, 'changed', NULL, 0, 2)"),
+    ("an event changed after its end", "transition", "INSERT INTO ledger (event_id, n, at, kind, spots, available_spots) VALUES (4, 99, 0, 'changed', 0, 2)"),
     ("a key of no ticket", "key_without_ticket", "UPDATE idempotency_keys SET ticket_seq = 99"),
     ("two keys for one sale", "key_twice", "INSERT INTO idempotency_keys (key_digest, request, body, ticket_seq) SELECT zeroblob(16), request, body, ticket_seq FROM idempotency_keys"),
     (
@@ -120,7 +121,7 @@ const TAMPERINGS: &[Tampering] = &[
     ),
     ("a balance that does not follow", "running_sum", "UPDATE ledger SET available_spots = available_spots + 1 WHERE event_id = 1 AND n = 3"),
     ("changes counted wrongly", "event_balance", "UPDATE events SET changes = changes + 1 WHERE id = 1"),
-    ("a ledger row typed by hand", "event_balance", "INSERT INTO ledger SELECT id, changes + 1, 0, 'changed', NULL, 0, available_spots FROM events WHERE id = 1"),
+    ("a ledger row typed by hand", "event_balance", "INSERT INTO ledger (event_id, n, at, kind, spots, available_spots) SELECT id, changes + 1, 0, 'changed', 0, available_spots FROM events WHERE id = 1"),
     ("a live ticket in a cancelled event", "transition", "DELETE FROM ledger WHERE event_id = 4 AND kind = 'cancelled'"),
     ("a key of no event", "key_without_ticket", "UPDATE idempotency_keys SET ticket_seq = NULL, event_id = 99"),
     ("a guard taken away", "schema", "DROP INDEX tickets_live"),
@@ -159,7 +160,9 @@ fn enter(db: &Connection, at: i64, ticket_seq: i64, kind: &str, spots: i64) {
     let sql = "UPDATE events SET available_spots = available_spots + ?, changes = changes + 1
                WHERE id = 2";
     db.execute(sql, [spots]).unwrap();
-    let sql = "INSERT INTO ledger SELECT id, changes, ?, ?, ?, ?, available_spots
+    let sql =
+        "INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party)
+               SELECT id, changes, ?, ?, ?, ?, available_spots, 1
                FROM events WHERE id = 2";
     db.execute(sql, params![at, kind, ticket_seq, spots])
         .unwrap();

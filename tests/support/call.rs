@@ -26,6 +26,8 @@ pub enum Call {
     Register {
         event: i64,
         email: String,
+        spots: i64,
+        waits: bool,
     },
     ShowTicket {
         ticket: String,
@@ -33,13 +35,19 @@ pub enum Call {
     Confirm {
         ticket: String,
         email: Option<String>,
+        payment: Option<String>,
+    },
+    Extend {
+        ticket: String,
     },
     CancelTicket {
         ticket: String,
         email: Option<String>,
+        spots: Option<i64>,
     },
     CheckIn {
         ticket: String,
+        spots: Option<i64>,
     },
 }
 
@@ -77,10 +85,16 @@ impl Call {
     }
 
     fn request(&self) -> (&'static str, String, &'static str, Option<Value>) {
-        let with_email = |email: &Option<String>| match email {
-            Some(email) => json!({"email": email}),
-            None => json!({}),
+        let post = |ticket: &str, what: &str, role, members: &[(&str, Option<Value>)]| {
+            let given = members.iter().filter_map(|(name, value)| {
+                let value = value.clone()?;
+                Some((name.to_string(), value))
+            });
+            let body: serde_json::Map<_, _> = given.collect();
+            let path = format!("/tickets/{ticket}/{what}");
+            ("POST", path, role, Some(Value::from(body)))
         };
+        let text = |text: &Option<String>| text.as_deref().map(Value::from);
         match self {
             Call::CreateEvent {
                 spots,
@@ -108,8 +122,13 @@ impl Call {
                 ("POST", format!("/events/{event}/cancel"), "organizer", None)
             }
             Call::ShowEvent { event } => ("GET", format!("/events/{event}"), "user", None),
-            Call::Register { event, email } => {
-                let body = json!({"email": email});
+            Call::Register {
+                event,
+                email,
+                spots,
+                waits,
+            } => {
+                let body = json!({"email": email, "spots": spots, "wait": waits});
                 (
                     "POST",
                     format!("/events/{event}/register"),
@@ -118,24 +137,27 @@ impl Call {
                 )
             }
             Call::ShowTicket { ticket } => ("GET", format!("/tickets/{ticket}"), "user", None),
-            Call::Confirm { ticket, email } => (
-                "POST",
-                format!("/tickets/{ticket}/confirm"),
-                "user",
-                Some(with_email(email)),
-            ),
-            Call::CancelTicket { ticket, email } => (
-                "POST",
-                format!("/tickets/{ticket}/cancel"),
-                "user",
-                Some(with_email(email)),
-            ),
-            Call::CheckIn { ticket } => (
-                "POST",
-                format!("/tickets/{ticket}/check-in"),
-                "organizer",
-                None,
-            ),
+            Call::Confirm {
+                ticket,
+                email,
+                payment,
+            } => {
+                let members = [("email", text(email)), ("payment_ref", text(payment))];
+                post(ticket, "confirm", "user", &members)
+            }
+            Call::Extend { ticket } => post(ticket, "extend", "user", &[]),
+            Call::CancelTicket {
+                ticket,
+                email,
+                spots,
+            } => {
+                let members = [("email", text(email)), ("spots", spots.map(Value::from))];
+                post(ticket, "cancel", "user", &members)
+            }
+            Call::CheckIn { ticket, spots } => {
+                let members = [("spots", spots.map(Value::from))];
+                post(ticket, "check-in", "organizer", &members)
+            }
         }
     }
 }

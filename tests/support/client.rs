@@ -226,6 +226,10 @@ impl Client {
         self.try_read(true).expect("an answer")
     }
 
+    pub fn try_read_head(&mut self) -> io::Result<Response> {
+        self.try_read(true)
+    }
+
     /// The chunks that follow a head.
     pub fn read_rest(&mut self) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
@@ -288,17 +292,23 @@ impl Client {
     /// RFC 9112, 7.1. A body without its last chunk is an error.
     fn read_chunks(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
         loop {
-            let size = self.read_line()?;
-            let size = usize::from_str_radix(&size, 16).map_err(|_| broken(size))?;
-            let start = body.len();
-            body.resize(start + size, 0);
-            self.wire.read_exact(&mut body[start..])?;
-            if !self.read_line()?.is_empty() {
-                return Err(broken("a chunk without its end".to_owned()));
-            }
-            if size == 0 {
+            let chunk = self.read_chunk()?;
+            if chunk.is_empty() {
                 return Ok(());
             }
+            body.extend(chunk);
+        }
+    }
+
+    /// The next chunk of a body; an empty one is its end.
+    pub fn read_chunk(&mut self) -> io::Result<Vec<u8>> {
+        let size = self.read_line()?;
+        let size = usize::from_str_radix(&size, 16).map_err(|_| broken(size))?;
+        let mut chunk = vec![0; size];
+        self.wire.read_exact(&mut chunk)?;
+        match self.read_line()?.is_empty() {
+            true => Ok(chunk),
+            false => Err(broken("a chunk without its end".to_owned())),
         }
     }
 

@@ -14,11 +14,22 @@ struct Promise {
     event: i64,
     email: String,
     key: String,
+    /// What was asked for, and the status of the answer.
+    body: String,
+    answered: u16,
     ticket_id: String,
     /// As the last answer said.
     status: &'static str,
     /// What an unanswered request may have made of it.
     maybe: &'static str,
+}
+
+impl Promise {
+    /// Who was in line may have been served at any moment.
+    fn allows(&self, status: &str) -> bool {
+        let is_served = self.status == "waiting" && status == "reserved";
+        is_served || status == self.status || status == self.maybe
+    }
 }
 
 pub struct Crowd {
@@ -101,9 +112,14 @@ impl Crowd {
             let name = format!("{buyer}-{n}-{event}");
             let email = format!("{name}@example.com");
             let path = format!("/events/{event}/register");
-            let body = format!(r#"{{"email":"{email}"}}"#);
+            let (spots, waits) = (1 + random.below(3), random.once_in(2));
+            let body = format!(r#"{{"email":"{email}","spots":{spots},"wait":{waits}}}"#);
             let answer = self.ask(&path, &name, &body);
-            if answer.status != 201 {
+            let status = match answer.status {
+                202 => "waiting",
+                _ => "reserved",
+            };
+            if !matches!(answer.status, 201 | 202) {
                 assert_eq!(answer.code(), "sold_out", "{answer:?}");
                 continue;
             }
@@ -111,10 +127,19 @@ impl Crowd {
                 event,
                 email,
                 key: name.clone(),
+                body,
+                answered: answer.status,
                 ticket_id: answer.text("ticket_id"),
-                status: "reserved",
-                maybe: "reserved",
+                status,
+                maybe: status,
             });
+            if status == "waiting" {
+                // Some stay in line, and some give up.
+                if random.once_in(3) {
+                    self.change(at, "cancel", "cancelled");
+                }
+                continue;
+            }
             for (verb, status) in [("confirm", "confirmed"), ("cancel", "cancelled")] {
                 if random.once_in(2) {
                     self.change(at, verb, status);
@@ -179,7 +204,7 @@ impl Crowd {
                 .unwrap();
             let status = status.unwrap_or_else(|| panic!("acknowledged and lost: {promise:?}"));
             assert!(
-                status == promise.status || status == promise.maybe,
+                promise.allows(&status),
                 "acknowledged, and now {status}: {promise:?}"
             );
         }
@@ -189,8 +214,8 @@ impl Crowd {
     pub fn assert_keys_remembered(&self, newest: usize) {
         for promise in self.promises.lock().unwrap().iter().rev().take(newest) {
             let path = format!("/events/{}/register", promise.event);
-            let body = format!(r#"{{"email":"{}"}}"#, promise.email);
-            let again = self.ask(&path, &promise.key, &body).expect_status(201);
+            let again = self.ask(&path, &promise.key, &promise.body);
+            let again = again.expect_status(promise.answered);
             assert_eq!(again.text("ticket_id"), promise.ticket_id);
             assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
         }

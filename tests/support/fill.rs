@@ -75,9 +75,9 @@ fn event_sold(event: i64, sold: &Sold) -> String {
              SELECT unhex(printf('0190%04x%04x70008000%012x', {event}, n >> 16, n)), {event},
                     email, email, 'reserved', unixepoch() * 1000, unixepoch() * 1000 + 3600000
              FROM buyers;
-         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
+         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party)
              SELECT event_id, 1 + row_number() OVER sold, created_at, 'reserved', seq, -1,
-                    {spots} - row_number() OVER sold
+                    {spots} - row_number() OVER sold, 1
              FROM tickets WHERE event_id = {event} WINDOW sold AS (ORDER BY seq);
          {keys}
          COMMIT"
@@ -94,9 +94,9 @@ pub fn holds(path: &Path, event: i64, count: i64, expire_at: i64) {
          INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
          SELECT unhex(printf('%08x%024x', {event}, i)), {event}, 'buyer-' || i || '@example.com',
                 'buyer-' || i || '@example.com', 'reserved', 1, {expire_at} FROM n;
-         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots)
+         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party)
          SELECT e.id, e.changes + row_number() OVER sold, 1, 'reserved', t.seq, -1,
-                e.available_spots - row_number() OVER sold
+                e.available_spots - row_number() OVER sold, 1
          FROM events AS e JOIN tickets AS t ON t.event_id = e.id
          WHERE e.id = {event}
          WINDOW sold AS (ORDER BY t.seq);
@@ -105,6 +105,33 @@ pub fn holds(path: &Path, event: i64, count: i64, expire_at: i64) {
          COMMIT;"
     );
     db.execute_batch(&sql).expect("writes the holds");
+}
+
+/// Puts so many into the line of an event, beside the server, each alone.
+pub fn line(path: &Path, event: i64, count: i64) {
+    let db = Connection::open(path).expect("opens");
+    db.busy_timeout(Duration::from_secs(10)).expect("a timeout");
+    let sql = format!(
+        "BEGIN IMMEDIATE;
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+         INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, place)
+         SELECT unhex(printf('ff%06x%024x', {event}, i)), {event}, 'line-' || i || '@example.com',
+                'line-' || i || '@example.com', 'waiting', 1,
+                i + (SELECT joined FROM events WHERE id = {event}) FROM n;
+         INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party, waiting)
+         SELECT e.id, e.changes + row_number() OVER line, 1, 'waiting', t.seq, 0, e.available_spots, 1,
+                e.waiting + row_number() OVER line
+         FROM events AS e JOIN tickets AS t ON t.event_id = e.id AND t.place > e.joined
+         WHERE e.id = {event}
+         WINDOW line AS (ORDER BY t.seq);
+         INSERT INTO line_blocks SELECT event_id, place / 512, count(*) FROM tickets
+         WHERE event_id = {event} AND status = 'waiting' GROUP BY place / 512
+         ON CONFLICT (event_id, block) DO UPDATE SET waiting = excluded.waiting;
+         UPDATE events SET joined = joined + {count}, waiting = waiting + {count}, changes = changes + {count}
+         WHERE id = {event};
+         COMMIT;"
+    );
+    db.execute_batch(&sql).expect("writes the line");
 }
 
 /// Whether an event has a hold that nobody has swept up.

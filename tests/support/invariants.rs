@@ -20,6 +20,7 @@ pub fn check_invariants(db: &Connection) -> Result<Vec<String>> {
     broken.extend(check_events(&snapshot)?);
     broken.extend(check_running_sums(&snapshot)?);
     broken.extend(check_tickets(&snapshot)?);
+    broken.extend(check_lines(&snapshot)?);
     Ok(broken)
 }
 
@@ -30,8 +31,8 @@ fn check_events(db: &Connection) -> Result<Vec<String>> {
                (SELECT coalesce(sum(spots), 0) FROM ledger WHERE event_id = events.id),
                (SELECT coalesce(sum(spots), 0) FROM ledger
                 WHERE event_id = events.id AND kind IN ('created', 'changed')),
-               (SELECT count(*) FROM tickets
-                WHERE event_id = events.id AND status <> 'cancelled')
+               (SELECT coalesce(sum(spots), 0) FROM tickets
+                WHERE event_id = events.id AND status IN ('reserved', 'confirmed'))
         FROM events";
     let mut broken = Vec::new();
     let mut statement = db.prepare(sql)?;
@@ -42,7 +43,7 @@ fn check_events(db: &Connection) -> Result<Vec<String>> {
         if ledger_sum != available || available != total - live || capacity != total {
             broken.push(format!(
                 "event {id}: available_spots {available}, ledger {ledger_sum}, \
-                 {total} spots (ledger {capacity}) less {live} live tickets"
+                 {total} spots (ledger {capacity}) less the {live} of live tickets"
             ));
         }
     }
@@ -68,26 +69,59 @@ fn check_running_sums(db: &Connection) -> Result<Vec<String>> {
     rows.collect()
 }
 
-/// A ticket takes one spot while it lives and gives it back once, and the ledger tells the
-/// same life as its row.
+/// A ticket takes its spots while it lives and gives each back once, and the ledger tells the same
+/// life as its row.
 fn check_tickets(db: &Connection) -> Result<Vec<String>> {
     let sql = "
         SELECT tickets.seq, status,
-               group_concat(kind, ' ' ORDER BY ledger.n) AS life, sum(spots) AS balance
+               group_concat(kind, ' ' ORDER BY ledger.n)
+                   FILTER (WHERE kind NOT IN ('extended', 'reduced', 'checked_in')) AS life,
+               sum(ledger.spots) + iif(status IN ('cancelled', 'waiting'), 0, tickets.spots) AS balance,
+               sum(iif(kind = 'checked_in', party, 0)) AS came_in
         FROM tickets LEFT JOIN ledger ON ledger.ticket_seq = tickets.seq
         GROUP BY tickets.seq
-        HAVING coalesce(status || ':' || life || ':' || balance, '') NOT IN
-               ('reserved:reserved:-1', 'confirmed:reserved confirmed:-1',
-                'confirmed:reserved confirmed checked_in:-1',
-                'cancelled:reserved expired:0', 'cancelled:reserved cancelled:0',
-                'cancelled:reserved confirmed cancelled:0',
-                'cancelled:reserved confirmed checked_in cancelled:0')";
+        HAVING balance IS NOT 0 OR came_in IS NOT checked_in_spots
+            OR coalesce(status || ':' || life, '') NOT IN
+               ('waiting:waiting', 'cancelled:waiting cancelled',
+                'reserved:waiting offered', 'confirmed:waiting offered confirmed',
+                'cancelled:waiting offered expired', 'cancelled:waiting offered cancelled',
+                'cancelled:waiting offered confirmed cancelled',
+                'reserved:reserved', 'confirmed:reserved confirmed',
+                'cancelled:reserved expired', 'cancelled:reserved cancelled',
+                'cancelled:reserved confirmed cancelled')";
     let mut statement = db.prepare(sql)?;
     let rows = statement.query_map([], |row| {
         let (ticket, status): (i64, String) = (row.get(0)?, row.get(1)?);
         let (life, balance): (Option<String>, Option<i64>) = (row.get(2)?, row.get(3)?);
         Ok(format!(
             "ticket {ticket} is {status}; its ledger: {life:?}, balance {balance:?}"
+        ))
+    })?;
+    rows.collect()
+}
+
+/// Nobody in line fits into what is free, as long as nobody closes sales; and the line is counted.
+fn check_lines(db: &Connection) -> Result<Vec<String>> {
+    let sql = "
+        SELECT id, available_spots, waiting, least, in_line, counted
+        FROM (SELECT id, available_spots, waiting, status, sales_open_at, sales_close_at,
+                     (SELECT min(spots) FROM tickets
+                      WHERE event_id = events.id AND status = 'waiting') AS least,
+                     (SELECT count(*) FROM tickets
+                      WHERE event_id = events.id AND status = 'waiting') AS in_line,
+                     (SELECT coalesce(sum(waiting), 0) FROM line_blocks
+                      WHERE event_id = events.id) AS counted
+              FROM events)
+        WHERE in_line <> waiting OR in_line <> counted OR status = 'cancelled' AND in_line > 0
+           OR least <= available_spots AND sales_open_at IS NULL AND sales_close_at IS NULL";
+    let mut statement = db.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        let (event, free, told): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (least, in_line, counted): (Option<i64>, i64, i64) =
+            (row.get(3)?, row.get(4)?, row.get(5)?);
+        Ok(format!(
+            "event {event} has {free} free and {told} in line; there are {in_line} ({counted}), \
+             the smallest party is {least:?}"
         ))
     })?;
     rows.collect()

@@ -19,6 +19,7 @@ pub mod sale;
 mod server;
 pub mod slow_clients;
 pub mod stampede;
+mod stream;
 mod usage;
 mod verify;
 
@@ -27,6 +28,7 @@ pub use clock::FrozenClock;
 pub use invariants::{assert_invariants, check_invariants};
 pub use processes::{is_alive, signal};
 pub use server::{Server, ServerBuilder, StartFailure};
+pub use stream::{Sent, Stream};
 pub use usage::Usage;
 pub use verify::{assert_sound, verify};
 

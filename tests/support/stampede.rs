@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 pub struct Order {
     pub email: String,
+    pub spots: i64,
     pub idempotency_key: Option<String>,
 }
 
@@ -20,8 +21,13 @@ impl Order {
     pub fn by(email: impl Into<String>) -> Self {
         Order {
             email: email.into(),
+            spots: 1,
             idempotency_key: None,
         }
+    }
+
+    pub fn for_spots(self, spots: i64) -> Self {
+        Order { spots, ..self }
     }
 
     pub fn with_key(self, key: impl Into<String>) -> Self {
@@ -34,6 +40,9 @@ impl Order {
 
     pub fn json(&self) -> String {
         let mut body = serde_json::json!({"email": self.email});
+        if self.spots > 1 {
+            body["spots"] = self.spots.into();
+        }
         if let Some(key) = &self.idempotency_key {
             body["idempotency_key"] = key.as_str().into();
         }

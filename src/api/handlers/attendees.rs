@@ -14,7 +14,7 @@ use crate::store::Db;
 /// So many are read and sent at a time.
 const TICKETS_PER_PIECE: usize = 500;
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 13] = [
     "ticket_id",
     "event_id",
     "email",
@@ -25,6 +25,9 @@ const COLUMNS: [&str; 10] = [
     "cancelled_at",
     "cancel_reason",
     "checked_in_at",
+    "spots",
+    "checked_in_spots",
+    "payment_ref",
 ];
 
 /// Each ticket that was there at the beginning is in it once, as it was when its piece was read. No
@@ -92,7 +95,7 @@ fn piece<'t>(first: bool, tickets: impl Iterator<Item = &'t Ticket>) -> csv::Res
 }
 
 /// In the order of `COLUMNS`.
-fn row(ticket: &Ticket) -> [String; 10] {
+fn row(ticket: &Ticket) -> [String; 13] {
     let time = |t: Option<crate::model::Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
     [
         ticket.ticket_id.to_string(),
@@ -108,6 +111,12 @@ fn row(ticket: &Ticket) -> [String; 10] {
             .map(|r| r.as_str().to_owned())
             .unwrap_or_default(),
         time(ticket.checked_in_at),
+        ticket.spots.to_string(),
+        ticket
+            .checked_in_spots
+            .map(|n| n.to_string())
+            .unwrap_or_default(),
+        ticket.payment_ref.clone().unwrap_or_default(),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Events: put on sale, shown, listed, changed, cancelled.
 
-use super::{Handled, Nothing, commit, event_id, idempotency_key, replayed};
+use super::{Handled, Nothing, changes, commit, event_id, idempotency_key, replayed};
 use crate::api::body;
 use crate::api::caching::{cached, etag_of, is_expected};
 use crate::api::endpoint::{Call, Outcome};
@@ -40,7 +40,7 @@ fn created(done: Done<Event>, base_path: &str) -> Response {
 }
 
 pub fn list(context: &Context, call: &Call) -> Handled {
-    let page = Page::parse(call.request.query(), 'e')?;
+    let page = Page::parse(call.request.query(), "e")?;
     let owner = call.caller.organizer_key;
     let now = context.state.clock.now();
     let events = context
@@ -53,6 +53,9 @@ pub fn list(context: &Context, call: &Call) -> Handled {
 }
 
 pub fn show(context: &Context, call: &Call) -> Handled {
+    if changes::prefers_stream(call) {
+        return changes::follow_event(context, call);
+    }
     let id = event_id(context, call)?;
     let now = context.state.clock.now();
     let event = context.db.read(|tx| box_office::show_event(tx, now, id))?;

@@ -48,7 +48,7 @@ pub fn show(context: &Context, _: &Call) -> Handled {
     Ok(Outcome::Respond(Response::new(200, CONTENT_TYPE, body)))
 }
 
-fn event_readings(context: &Context) -> Result<[Reading; 2], Error> {
+fn event_readings(context: &Context) -> Result<[Reading; 3], Error> {
     let now = context.state.clock.now();
     let events = context
         .db
@@ -72,6 +72,11 @@ fn event_readings(context: &Context) -> Result<[Reading; 2], Error> {
             "event_total_spots",
             "All spots of the 20 newest events on sale.",
             |e| e.total_spots,
+        ),
+        reading(
+            "event_waiting",
+            "Tickets in line, of the 20 newest events on sale.",
+            |e| e.waiting,
         ),
     ])
 }

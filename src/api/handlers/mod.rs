@@ -4,6 +4,7 @@
 //! the box office refuses.
 
 mod attendees;
+pub mod changes;
 pub mod events;
 pub mod index;
 pub mod metrics;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use attendees::csv_head;
+pub use changes::event_in_stream;
 
 use super::auth::check_reach;
 use super::body::invalid;
@@ -103,7 +105,7 @@ fn replayed(status: u16, replay: Replay, base_path: &str) -> Response {
         ),
     };
     match status {
-        201 => response.header("Location", &location),
+        201 | 202 => response.header("Location", &location),
         _ => response,
     }
 }

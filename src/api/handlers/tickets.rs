@@ -1,24 +1,34 @@
-//! Tickets: sold, shown, listed, confirmed, cancelled, used to come in.
+//! Tickets: sold, shown, listed, extended, confirmed, cancelled, used to come in.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Handled, Nothing, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
+use super::{Handled, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
 use crate::api::body::{self, invalid};
 use crate::api::endpoint::{Call, Outcome};
 use crate::api::pagination::{Page, parameter};
 use crate::api::state::Context;
 use crate::box_office::{self, Done, Registration, TicketFilter, TicketRequest};
 use crate::error::Error;
-use crate::message::{Problem, Response, prefers_csv};
-use crate::model::{Email, IdempotencyKey, Ticket, TicketId, TicketStatus, given};
+use crate::message::{Problem, Response, prefers_text};
+use crate::model::{
+    Email, IdempotencyKey, PartySpots, PaymentRef, Ticket, TicketId, TicketStatus, given,
+};
 use crate::store::Scope;
 
-/// Who wants a spot.
+/// Who wants spots.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Buyer {
     email: Email,
+    /// How many, at most the event's `party_max`: all of them or none; 1, if it is left out.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "PartySpots")]
+    spots: Option<PartySpots>,
+    /// Whether to stand in line, if there are too few spots; false, if it is left out.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "bool")]
+    wait: Option<bool>,
     /// As the header Idempotency-Key.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "IdempotencyKey")]
@@ -34,6 +44,42 @@ pub struct Holder {
     email: Option<Email>,
 }
 
+/// A holder who confirms.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Payer {
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "Email")]
+    email: Option<Email>,
+    /// What the payment is called where it was made; kept with the ticket.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "PaymentRef")]
+    payment_ref: Option<PaymentRef>,
+}
+
+/// A holder who gives back.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Returner {
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "Email")]
+    email: Option<Email>,
+    /// So many of the ticket's spots, fewer than all; all of them, if it is left out.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "PartySpots")]
+    spots: Option<PartySpots>,
+}
+
+/// Those of a party who come in.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guests {
+    /// How many; all who have not come yet, if it is left out.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "PartySpots")]
+    spots: Option<PartySpots>,
+}
+
 pub fn register(context: &Context, call: &Call) -> Handled {
     let buyer: Buyer = body::parse(call.request)?;
     let key = idempotency_key(call, buyer.idempotency_key)?;
@@ -43,6 +89,8 @@ pub fn register(context: &Context, call: &Call) -> Handled {
     let asked = Registration {
         event_id,
         email: buyer.email,
+        spots: buyer.spots.map_or(1, PartySpots::get),
+        waits: buyer.wait == Some(true),
         key,
         ticket_id,
     };
@@ -65,7 +113,7 @@ pub fn register(context: &Context, call: &Call) -> Handled {
         },
         move |tx, now, asked| {
             let done = box_office::register(tx, now, asked);
-            if matches!(done, Err(Error::SoldOut { .. })) {
+            if matches!(done, Err(Error::SoldOut { .. } | Error::LineFull { .. })) {
                 state.sold_out.insert(event_id);
             }
             done
@@ -78,27 +126,39 @@ fn registered(done: Done<Ticket>, base_path: &str) -> Response {
     match done {
         Done::Fresh(ticket) => {
             let location = format!("{base_path}/tickets/{}", ticket.ticket_id);
-            Response::json(201, &ticket).header("Location", &location)
+            let status = match ticket.status {
+                TicketStatus::Waiting => 202,
+                _ => 201,
+            };
+            Response::json(status, &ticket).header("Location", &location)
         }
-        Done::Replayed(replay) => replayed(201, replay, base_path),
+        // Quotes inside a JSON text are escaped, so that this is the member.
+        Done::Replayed(replay) => match replay.body.contains(r#""status":"waiting""#) {
+            true => replayed(202, replay, base_path),
+            false => replayed(201, replay, base_path),
+        },
     }
 }
 
 /// As pages of JSON, or all of them as CSV.
 pub fn list(context: &Context, call: &Call) -> Handled {
     let status = parameter(call.request.query(), "status")?.map(|name| {
-        TicketStatus::parse(&name)
-            .ok_or_else(|| invalid("status", "must be reserved, confirmed or cancelled"))
+        TicketStatus::parse(&name).ok_or_else(|| {
+            invalid(
+                "status",
+                "must be waiting, reserved, confirmed or cancelled",
+            )
+        })
     });
     let status = status.transpose()?;
-    match prefers_csv(call.request.head.headers.all("Accept")) {
+    match prefers_text(call.request.head.headers.all("Accept"), "csv") {
         true => list_all(context, call, status),
         false => list_page(context, call, status),
     }
 }
 
 fn list_page(context: &Context, call: &Call, status: Option<TicketStatus>) -> Handled {
-    let page = Page::parse(call.request.query(), 't')?;
+    let page = Page::parse(call.request.query(), "t")?;
     let event_id = event_id(context, call)?;
     let filter = TicketFilter { event_id, status };
     let now = context.state.clock.now();
@@ -135,18 +195,29 @@ pub fn show(context: &Context, call: &Call) -> Handled {
 }
 
 pub fn confirm(context: &Context, call: &Call) -> Handled {
-    let asked = holders_request(context, call)?;
+    let payer: Payer = body::parse_optional(call.request)?;
+    let mut asked = ticket_request(context, call, payer.email)?;
+    asked.payment = payer.payment_ref;
     commit(context, asked, of_ticket, box_office::confirm, shown)
 }
 
+pub fn extend(context: &Context, call: &Call) -> Handled {
+    let holder: Holder = body::parse_optional(call.request)?;
+    let asked = ticket_request(context, call, holder.email)?;
+    commit(context, asked, of_ticket, box_office::extend, shown)
+}
+
 pub fn cancel(context: &Context, call: &Call) -> Handled {
-    let asked = holders_request(context, call)?;
+    let returner: Returner = body::parse_optional(call.request)?;
+    let mut asked = ticket_request(context, call, returner.email)?;
+    asked.spots = returner.spots.map(PartySpots::get);
     commit(context, asked, of_ticket, box_office::cancel_ticket, shown)
 }
 
 pub fn check_in(context: &Context, call: &Call) -> Handled {
-    let Nothing {} = body::parse_optional(call.request)?;
-    let asked = ticket_request(context, call, None)?;
+    let guests: Guests = body::parse_optional(call.request)?;
+    let mut asked = ticket_request(context, call, None)?;
+    asked.spots = guests.spots.map(PartySpots::get);
     commit(context, asked, of_ticket, box_office::check_in, shown)
 }
 
@@ -161,11 +232,6 @@ fn shown(done: Done<Ticket>, base_path: &str) -> Response {
     }
 }
 
-fn holders_request(context: &Context, call: &Call) -> Result<TicketRequest, Problem> {
-    let holder: Holder = body::parse_optional(call.request)?;
-    ticket_request(context, call, holder.email)
-}
-
 fn ticket_request(
     context: &Context,
     call: &Call,
@@ -175,6 +241,8 @@ fn ticket_request(
     Ok(TicketRequest {
         ticket_id: ticket_id(context, call)?,
         email,
+        spots: None,
+        payment: None,
         key,
     })
 }

@@ -3,17 +3,18 @@
 mod ahead;
 mod events;
 mod keys;
+mod line;
 mod tickets;
 
 pub use ahead::Scope;
-pub use events::Account;
+pub use events::{Account, Entry};
 pub use keys::{About, Remembered};
 
 use std::cell::{Cell, RefCell};
 
 use super::engine::{Column, Engine, Row, Statement, Value};
 use crate::error::Error;
-use crate::model::{LedgerKind, Timestamp};
+use crate::model::{Change, LedgerKind, TicketId, Timestamp};
 
 /// A statement with the values of its parameters.
 struct Call<'v, const N: usize> {
@@ -88,25 +89,35 @@ impl<'c> Tx<'c> {
         self.holds_released.set(released);
     }
 
-    /// The event's row number `n`, which moves `spots` and so leaves `available_spots`.
-    pub fn ledger_insert(
-        &self,
-        now: Timestamp,
-        after: Account,
-        kind: LedgerKind,
-        ticket_seq: Option<i64>,
-        spots: i64,
-    ) -> Result<(), Error> {
+    /// The event's next row, which leaves the account as it is `after` it.
+    pub fn ledger_insert(&self, now: Timestamp, after: Account, entry: Entry) -> Result<(), Error> {
         self.engine_later(call!("ledger_insert",
-            event_id: after.event_id, n: after.changes, now: now, kind: kind.as_str(),
-            ticket_seq: ticket_seq, spots: spots, available_spots: after.available_spots))
+            event_id: after.event_id, n: after.changes, now: now, kind: entry.kind.as_str(),
+            ticket_seq: entry.ticket_seq, spots: entry.spots, available_spots: after.available_spots,
+            party: entry.party, payment_ref: entry.payment_ref, waiting: after.waiting))
+    }
+
+    /// The account after so many rows behind `before`, which have been written.
+    pub fn ledger_find_balance(&self, before: Account, rows: i64) -> Result<Account, Error> {
+        let Account { event_id, .. } = before;
+        let changes = before.changes + rows;
+        let call = call!("ledger_find_balance", event_id: event_id, n: changes);
+        let after = self.find(call, |row| {
+            Ok(Account {
+                event_id,
+                changes,
+                available_spots: get(row, 0)?,
+                waiting: get(row, 1)?,
+            })
+        })?;
+        after.ok_or_else(|| Error::Internal(format!("event {event_id} has no row {changes}")))
     }
 
     /// One row for each live ticket of an event, as cancelled, behind its last row; returns how many.
     pub fn ledger_insert_cancelled(&self, now: Timestamp, before: Account) -> Result<i64, Error> {
         self.execute(call!("ledger_insert_cancelled",
             event_id: before.event_id, now: now, n: before.changes,
-            available_spots: before.available_spots))
+            available_spots: before.available_spots, waiting: before.waiting))
     }
 
     /// One row for each expired hold of an event, up to `limit`, behind its last row; returns how many.
@@ -118,7 +129,29 @@ impl<'c> Tx<'c> {
     ) -> Result<i64, Error> {
         self.execute(call!("ledger_insert_expired",
             event_id: before.event_id, now: now, n: before.changes,
-            available_spots: before.available_spots, limit: limit))
+            available_spots: before.available_spots, waiting: before.waiting, limit: limit))
+    }
+
+    /// Up to `limit` rows of an event's ledger behind row `after`, in order.
+    pub fn change_list(
+        &self,
+        event_id: i64,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Change>, Error> {
+        let call = call!("change_list", event_id: event_id, after: after, limit: limit as i64);
+        self.list(call, |row| {
+            let ticket_id: Option<[u8; 16]> = get(row, 3)?;
+            Ok(Change {
+                n: get(row, 0)?,
+                at: get(row, 1)?,
+                kind: parsed(row, 2, LedgerKind::parse)?,
+                ticket_id: ticket_id.map(TicketId::stored),
+                spots: get(row, 4)?,
+                available_spots: get(row, 5)?,
+                waiting: get(row, 6)?,
+            })
+        })
     }
 
     pub fn readiness_touch(&self) -> Result<(), Error> {

@@ -3,7 +3,9 @@
 use super::events::sale_find;
 use super::{Call, Row, Statement, Tx, Value, call, get, parsed};
 use crate::error::Error;
-use crate::model::{CancelReason, Email, TicketId, TicketRecord, TicketStatus, Timestamp};
+use crate::model::{
+    CancelReason, Email, PaymentRef, TicketId, TicketRecord, TicketStatus, Timestamp,
+};
 
 impl Tx<'_> {
     /// Cancels all live tickets of an event; returns how many.
@@ -17,6 +19,7 @@ impl Tx<'_> {
         ticket_id: &TicketId,
         event_id: i64,
         email: &Email,
+        spots: i64,
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<i64, Error> {
@@ -25,7 +28,7 @@ impl Tx<'_> {
         let seq = self.engine.next_ticket_seq()?;
         let call = call!("ticket_insert",
             seq: seq, ticket_id: ticket_id.as_bytes(), event_id: event_id, email: email.as_str(),
-            email_folded: email.folded(), now: now, expires_at: expires_at);
+            email_folded: email.folded(), now: now, expires_at: expires_at, spots: spots);
         match seq {
             None => self.engine.insert(call.statement, &call.values),
             Some(seq) => self.engine_later(call).map(|()| seq),
@@ -55,12 +58,41 @@ impl Tx<'_> {
         let call = call!("ticket_list",
             event_id: event_id, after: after, status: status.map(TicketStatus::as_str),
             now: now, limit: limit as i64);
-        self.list(call, |row| Ok((get(row, 11)?, ticket(row)?)))
+        self.list(call, |row| Ok((get(row, 16)?, ticket(row)?)))
     }
 
     /// False: it was not a live hold.
-    pub fn ticket_confirm(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
-        Ok(self.execute(call!("ticket_confirm", seq: seq, now: now))? == 1)
+    pub fn ticket_confirm(
+        &self,
+        seq: i64,
+        now: Timestamp,
+        payment: Option<&PaymentRef>,
+    ) -> Result<bool, Error> {
+        let call = call!("ticket_confirm",
+            seq: seq, now: now, payment_ref: payment.map(PaymentRef::as_str));
+        Ok(self.execute(call)? == 1)
+    }
+
+    /// False: it was not a live hold, or one that ends no sooner.
+    pub fn ticket_extend(
+        &self,
+        seq: i64,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<bool, Error> {
+        let call = call!("ticket_extend", seq: seq, now: now, expires_at: expires_at);
+        Ok(self.execute(call)? == 1)
+    }
+
+    /// False: it was no live ticket of more spots than that, or somebody has come in with it.
+    pub fn ticket_reduce(&self, seq: i64, now: Timestamp, spots: i64) -> Result<bool, Error> {
+        Ok(self.execute(call!("ticket_reduce", seq: seq, now: now, spots: spots))? == 1)
+    }
+
+    /// Whether anybody may have bought it without a key.
+    pub fn ticket_find_public(&self, ticket_id: &TicketId) -> Result<bool, Error> {
+        let call = call!("ticket_find_public", ticket_id: ticket_id.as_bytes());
+        Ok(self.find(call, |row| get(row, 0))? == Some(1))
     }
 
     /// False: it was no live ticket, or its holder has come in.
@@ -68,9 +100,9 @@ impl Tx<'_> {
         Ok(self.execute(call!("ticket_cancel", seq: seq, now: now))? == 1)
     }
 
-    /// False: it was not confirmed, or its holder has come in before.
-    pub fn ticket_check_in(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
-        Ok(self.execute(call!("ticket_check_in", seq: seq, now: now))? == 1)
+    /// False: it was not confirmed, or not so many are still to come.
+    pub fn ticket_check_in(&self, seq: i64, now: Timestamp, spots: i64) -> Result<bool, Error> {
+        Ok(self.execute(call!("ticket_check_in", seq: seq, now: now, spots: spots))? == 1)
     }
 
     /// False: it was not an expired hold.
@@ -117,5 +149,10 @@ fn ticket(row: &dyn Row) -> Result<TicketRecord, Error> {
         cancelled_at: get(row, 8)?,
         cancel_reason: reason.and_then(CancelReason::parse),
         checked_in_at: get(row, 10)?,
+        spots: get(row, 11)?,
+        checked_in_spots: get(row, 12)?,
+        payment_ref: get(row, 13)?,
+        place: get(row, 14)?,
+        offered_at: get(row, 15)?,
     })
 }

@@ -1,0 +1,2 @@
+INSERT INTO line_blocks (event_id, block, waiting)
+VALUES (:event_id, :block, :waiting);

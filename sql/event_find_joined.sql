@@ -1,0 +1,1 @@
+SELECT joined FROM events WHERE id = :id;

@@ -1,0 +1,1 @@
+SELECT public_sale FROM events WHERE id = :id;

@@ -1,0 +1,1 @@
+UPDATE events SET joined = joined + 1 WHERE id = :id;
