@@ -1,7 +1,7 @@
 # Everything a person or a machine does with this repository. Needs Rust and a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stress crash soak bench static front contract cluster check lint clean
+.PHONY: help run test stress crash soak bench static front contract pages cluster check lint clean
 
 STATIC_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
 # The second: a static file finds getrandom(2) in no library, and there may be no /dev/urandom.
@@ -59,6 +59,11 @@ cluster: ## The suite on PostgreSQL, then machines killed during a sale on three
 	@(command -v etcd && command -v haproxy && pg_config --version && ls /usr/lib/postgresql/15/bin/initdb) >/dev/null 2>&1 \
 		|| apt-get install --yes --no-install-recommends postgresql-15 etcd-server libpq-dev haproxy
 	tests/cluster/run --include-ignored $(CLUSTER_TESTS) $(CLUSTER_SKIP)
+
+pages: ## Drive the pages in a real browser, and keep pictures of them under target/pages (needs npm)
+	@command -v chromium >/dev/null || apt-get install --yes --no-install-recommends chromium || echo "no chromium"
+	cargo build --quiet
+	tests/pages/run $${CARGO_TARGET_DIR:-target}/debug/lastseat target/pages
 
 check: lint ## What must pass before a commit: format, lints, all tests
 	cargo test --quiet --features relay

@@ -7,6 +7,6 @@ SELECT id, name, total_spots,
                     WHERE event_id = events.id AND status = 'reserved' AND expires_at <= :now)
          END,
        status, starts_at, sales_open_at, sales_close_at, hold_ms, created_at,
-       party_max, hold_max_ms, public_sale, waiting, waiting_max
+       party_max, hold_max_ms, public_sale, waiting, waiting_max, payment_url
 FROM events
 WHERE id = :id;

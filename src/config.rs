@@ -66,6 +66,12 @@ pub struct Config {
     )]
     pub trusted_proxy: Vec<IpNet>,
 
+    /// Requests of one organizer's key (of an admin's too) in any window, as 500/10s: they count
+    /// for the key, not for the address that they come from
+    #[arg(long, env = "LASTSEAT_KEY_RATE_LIMIT", default_value = "500/10s", value_name = "LIMIT",
+          value_parser = rate_limit, allow_hyphen_values = true)]
+    pub key_rate_limit: RateLimitSetting,
+
     /// What an acknowledged ticket survives: full = power loss, normal = a crash of the program
     #[arg(
         long,

@@ -148,10 +148,12 @@ fn settings(config: &Config, unready: Arc<Unready>, hooks: &Hooks) -> api::Setti
     api::Settings {
         auth: config.auth.into(),
         rate_limit: config.rate_limit.0,
+        key_rate_limit: config.key_rate_limit.0,
         trusted_proxies: config.trusted_proxy.clone(),
         hold_ms_default: config.hold.as_millis() as i64,
         base_path: config.base_path.clone().leak(),
         cors: api::Cors(config.cors_origin.clone()),
+        db: config.db.clone(),
         streams_max: config.streams_max,
         unready,
         test_hooks: hooks.are_given(),

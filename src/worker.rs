@@ -136,8 +136,10 @@ impl Service for Dispatcher {
         let settings = &self.state.settings;
         let is_counted = seen.route.is_none_or(|route| route.is_limited)
             && !settings.cors.is_preflight(&request);
-        let limiter = self.state.limiter.as_ref().filter(|_| is_counted);
-        let standing = limiter.map(|l| l.admit(seen.client.limited_as(), &self.state.clock));
+        let standing = match is_counted {
+            true => api::admit(&self.state, &request.head.headers, seen.client),
+            false => None,
+        };
         let mut response = match self.decide(request, standing) {
             Ok(response) => response,
             Err(problem) => {

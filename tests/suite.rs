@@ -58,7 +58,9 @@ mod suite {
     mod mounted;
     mod openapi;
     mod ordinary_clients;
+    mod pages;
     mod parties;
+    mod payments;
     mod precedence;
     mod problems;
     mod public_sale;

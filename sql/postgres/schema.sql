@@ -35,6 +35,7 @@ CREATE TABLE events (
     party_max       bigint NOT NULL DEFAULT 10 CHECK (party_max BETWEEN 1 AND 100),
     hold_max_ms     bigint CHECK (hold_max_ms BETWEEN 10000 AND 86400000),
     public_sale     bigint NOT NULL DEFAULT 0 CHECK (public_sale IN (0, 1)),
+    payment_url     text   CHECK (length(payment_url) BETWEEN 1 AND 500),
     waiting         bigint NOT NULL DEFAULT 0 CHECK (waiting >= 0),
     waiting_max     bigint NOT NULL DEFAULT 100000 CHECK (waiting_max BETWEEN 0 AND 1000000),
     joined          bigint NOT NULL DEFAULT 0 CHECK (joined >= waiting)

@@ -34,6 +34,7 @@ CREATE TABLE events (
     party_max       INTEGER NOT NULL DEFAULT 10 CHECK (party_max BETWEEN 1 AND 100),
     hold_max_ms     INTEGER CHECK (hold_max_ms BETWEEN 10000 AND 86400000),
     public_sale     INTEGER NOT NULL DEFAULT 0 CHECK (public_sale IN (0, 1)),
+    payment_url     TEXT    CHECK (length(payment_url) BETWEEN 1 AND 500),
     waiting         INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
     waiting_max     INTEGER NOT NULL DEFAULT 100000 CHECK (waiting_max BETWEEN 0 AND 1000000),
     joined          INTEGER NOT NULL DEFAULT 0 CHECK (joined >= waiting)

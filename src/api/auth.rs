@@ -3,11 +3,13 @@
 use serde_json::json;
 
 use super::endpoint::Reach;
-use super::state::Context;
+use super::rate_limit::Standing;
+use super::state::{Context, State};
 use crate::box_office;
 use crate::error::Error;
-use crate::message::{Code, Field, Headers, Problem};
+use crate::message::{ClientAddress, Code, Field, Headers, Problem};
 use crate::model::{ApiKey, KeyHolder, Role, TicketId};
+use crate::store::Tx;
 
 /// Where a request's role comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,19 +119,47 @@ fn by_key(context: &Context, headers: &Headers, required: Option<Role>) -> Resul
     }
 }
 
-fn recognise(context: &Context, credentials: &str) -> Result<KeyHolder, Problem> {
+fn parse_bearer(credentials: &str) -> Option<ApiKey> {
+    let (scheme, key) = credentials.split_once(' ')?;
     // RFC 9110, 11.1: the scheme's name has no case.
-    let bearer = credentials
-        .split_once(' ')
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
-    let key = bearer.and_then(|(_, key)| ApiKey::parse(key.trim()));
-    let holder = match key {
+    let is_bearer = scheme.eq_ignore_ascii_case("Bearer");
+    ApiKey::parse(key.trim()).filter(|_| is_bearer)
+}
+
+fn recognise(context: &Context, credentials: &str) -> Result<KeyHolder, Problem> {
+    let holder = match parse_bearer(credentials) {
         Some(key) => context
             .db
             .read(|tx| box_office::find_key_holder(tx, &key))?,
         None => None,
     };
     holder.ok_or_else(|| unauthorized("the key is unknown or revoked", Some("invalid_token")))
+}
+
+/// Counts a request against the rate limit: for the organizer's key that it bears, because the doors of
+/// an event share an address, and so perhaps with its visitors; otherwise for its address. None: no
+/// limit holds.
+///
+/// Only a key that the store knows is one, which is asked for each request: on the connections of
+/// the exports, so that whoever makes keys up keeps no worker from selling.
+pub fn admit(state: &State, headers: &Headers, client: ClientAddress) -> Option<Standing> {
+    let by_address = state.limiter.as_ref()?;
+    let key_id = match (state.settings.auth, headers.one("Authorization")) {
+        (Auth::Key, Field::Once(credentials)) => find_organizer(state, credentials),
+        _ => None,
+    };
+    match key_id {
+        Some(key_id) => Some(state.key_limiter.as_ref()?.admit(key_id, &state.clock)),
+        None => Some(by_address.admit(client.limited_as(), &state.clock)),
+    }
+}
+
+fn find_organizer(state: &State, credentials: &str) -> Option<i64> {
+    let key = parse_bearer(credentials)?;
+    let find = |tx: &Tx| box_office::find_key_holder(tx, &key);
+    let holder = state.read_for_export(|db| db.read(find)).ok()??;
+    let is_organizer = holder.role.may_act_as(Role::Organizer);
+    is_organizer.then_some(holder.key_id)
 }
 
 /// Whether the thing in the path is within the caller's reach. What is not, is not there.

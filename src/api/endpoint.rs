@@ -11,13 +11,14 @@ use super::body::ACCEPT_PATCH;
 use super::cors::Cors;
 use super::handlers::service::{Health, Readiness};
 use super::handlers::tickets::{Buyer, Guests, Holder, Payer, Returner};
-use super::handlers::{Nothing, changes, events, index, metrics, service, tickets};
+use super::handlers::{Nothing, changes, events, index, metrics, pages, service, tickets};
 use super::state::{Context, Settings};
 use crate::error::Error;
 use crate::message::{Code, Field, Problem, Request, Response};
 use crate::metrics::RouteCounters;
 use crate::model::{Change, Event, EventChange, NewEvent, Role, Ticket, Timestamp};
 use crate::store::{Scope, Tx};
+use crate::verify::EventReport;
 
 /// A request as its handler sees it: on its route, allowed, not yet understood.
 pub struct Call<'r> {
@@ -82,10 +83,14 @@ pub struct Endpoint {
     pub or_accepts: bool,
     /// What it answers. None: text.
     pub answer: Option<SchemaOf>,
+    /// What kind of text, if it is text.
+    pub text: &'static str,
     /// The answer is an array, in pages.
     pub is_list: bool,
     /// The list can be had as CSV, if `Accept` prefers that.
     pub has_csv: bool,
+    /// It can be had as a page for people, if `Accept` prefers that, or is nothing else.
+    pub has_page: bool,
     /// It can be had as server-sent events without an end, if `Accept` prefers that.
     pub has_stream: bool,
     /// The answer may be kept, with an `ETag` to ask whether it still holds.
@@ -116,8 +121,10 @@ impl Endpoint {
             status: 200,
             or_accepts: false,
             answer: None,
+            text: "text/plain",
             is_list: false,
             has_csv: false,
+            has_page: false,
             has_stream: false,
             is_cached: false,
             problems: &[],
@@ -151,6 +158,11 @@ impl Endpoint {
         self
     }
 
+    const fn answers_text(mut self, media_type: &'static str) -> Endpoint {
+        self.text = media_type;
+        self
+    }
+
     const fn lists<T: JsonSchema>(mut self) -> Endpoint {
         self.is_list = true;
         self.answers::<Vec<T>>(200)
@@ -159,6 +171,11 @@ impl Endpoint {
     const fn or_csv(mut self) -> Endpoint {
         self.has_csv = true;
         self
+    }
+
+    const fn or_page(mut self) -> Endpoint {
+        self.has_page = true;
+        self.cached()
     }
 
     const fn or_stream(mut self) -> Endpoint {
@@ -205,7 +222,7 @@ const USER: Option<Role> = Some(Role::User);
 
 // A line for what an endpoint is, and one for what it takes and answers.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 17] = {
+pub static ROUTES: [Route; 21] = {
     use Code::*;
     use Reach::*;
     use Endpoint as E;
@@ -224,8 +241,8 @@ pub static ROUTES: [Route; 17] = {
                 .takes::<NewEvent>().answers::<Event>(201),
         ]),
         route("/events/{id}", OwnEvents, &[
-            E::new(GET, "getEvent", ANYONE, "Show an event; as it changes, if Accept prefers a stream", events::show)
-                .answers::<Event>(200).or_stream().cached().refuses(&[EventNotFound, StreamsFull]),
+            E::new(GET, "getEvent", ANYONE, "Show an event; as the buyer's page, if Accept prefers HTML, or as it changes, if it prefers a stream", events::show)
+                .answers::<Event>(200).or_stream().or_page().refuses(&[EventNotFound, StreamsFull]),
             E::new(PATCH, "changeEvent", ORGANIZER, "Change an event on sale", events::change)
                 .takes::<EventChange>().answers::<Event>(200)
                 .refuses(&[EventNotFound, PreconditionFailed, EventCancelled, CapacityBelowCommitted]),
@@ -233,6 +250,10 @@ pub static ROUTES: [Route; 17] = {
         route("/events/{id}/cancel", OwnEvents, &[
             E::new(POST, "cancelEvent", ORGANIZER, "Call an event off, and cancel every live ticket with it", events::cancel)
                 .may_take::<Nothing>().answers::<Event>(200).refuses(&[EventNotFound]),
+        ]),
+        route("/events/{id}/verify", OwnEvents, &[
+            E::new(GET, "verifyEvent", ORGANIZER, "Prove from an event's ledger that it never oversold", events::verify)
+                .answers::<EventReport>(200).refuses(&[EventNotFound]),
         ]),
         route("/events/{id}/changes", OwnEvents, &[
             E::new(GET, "listChanges", ORGANIZER, "List what happened to an event, in order; as it happens, if wait is given or Accept prefers a stream", changes::list)
@@ -270,6 +291,18 @@ pub static ROUTES: [Route; 17] = {
             E::new(POST, "checkInTicket", ORGANIZER, "Let the party of a confirmed ticket in, or some of it, each once", tickets::check_in)
                 .may_take::<Guests>().answers::<Ticket>(200)
                 .refuses(&[TicketNotFound, NotConfirmed, AlreadyCheckedIn]),
+        ]),
+        route("/tickets/{id}/qr.svg", TicketsOfOwnEvents, &[
+            E::new(GET, "getTicketQr", USER, "Show a confirmed ticket's door code as a QR code: it lets in, and does nothing else", tickets::show_qr)
+                .or_public().answers_text("image/svg+xml").refuses(&[TicketNotFound, NotConfirmed]),
+        ]),
+        route("/organizer", Everything, &[
+            E::new(GET, "showOrganizerPage", ANYONE, "The organizer's page, for a browser", pages::show_organizer)
+                .answers_text("text/html").or_page(),
+        ]),
+        route("/door", Everything, &[
+            E::new(GET, "showDoorPage", ANYONE, "The page of those at the door, for a browser", pages::show_door)
+                .answers_text("text/html").or_page(),
         ]),
         route("/problems/{id}", Everything, &[
             E::new(GET, "explainProblem", ANYONE, "Explain a problem", service::show_problem).refuses(&[RouteNotFound]),
@@ -353,7 +386,11 @@ pub fn complete(
     let takes_key = settings.auth == Auth::Key && route.is_some_and(|route| route.is_limited);
     let takes_role = settings.auth == Auth::Role && get.is_some_and(|e| e.role.is_some());
     let varies_by = [
-        ("Accept", get.is_some_and(|e| e.has_csv || e.has_stream)),
+        (
+            "Accept",
+            get.is_some_and(|e| e.has_csv || e.has_stream || e.has_page && e.answer.is_some()),
+        ),
+        ("Accept-Language", get.is_some_and(|e| e.has_page)),
         ("Authorization", takes_key),
         ("X-Role", takes_role),
         ("Origin", settings.cors.varies()),

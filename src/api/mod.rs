@@ -8,13 +8,14 @@ mod cors;
 mod endpoint;
 mod handlers;
 mod openapi;
+mod pages;
 mod pagination;
 mod rate_limit;
 mod sold_out;
 mod state;
 mod watch;
 
-pub use auth::Auth;
+pub use auth::{Auth, admit};
 pub use cors::{AllowedOrigin, Cors, origin};
 pub use endpoint::{Outcome, Route, Work, complete, count, decide, locate, path_for_log};
 pub use rate_limit::{Limiter, RateLimit, Standing};

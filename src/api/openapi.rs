@@ -144,11 +144,14 @@ fn reference(section: &str, name: &str) -> Value {
 
 fn parameters_of(route: &Route, endpoint: &Endpoint) -> Vec<Value> {
     let is_get = endpoint.method == "GET";
+    let of_ticket = route.reach == Reach::TicketsOfOwnEvents;
+    let at_door = route.path.ends_with("/check-in");
     let of_problem = route.path.starts_with("/problems");
     let is_feed = endpoint.is_list && endpoint.has_stream;
     let named = [
         ("EventId", route.reach == Reach::OwnEvents),
-        ("TicketId", route.reach == Reach::TicketsOfOwnEvents),
+        ("TicketId", of_ticket && !at_door),
+        ("TicketIdOrDoorCode", at_door),
         ("ProblemId", of_problem),
         ("Limit", endpoint.is_list),
         ("After", endpoint.is_list && !is_feed),
@@ -174,6 +177,7 @@ fn parameters() -> Value {
     json!({
         "EventId": parameter("path", "id", "The event.", json!({"type": "integer", "minimum": 1, "format": "int64"})),
         "TicketId": parameter("path", "id", "The ticket; its holder's secret.", json!({"type": "string", "format": "uuid"})),
+        "TicketIdOrDoorCode": parameter("path", "id", "The ticket, by its id or by what its QR code holds.", json!({"type": "string", "pattern": "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[1-9][0-9]*T[0-9A-F]{32})$"})),
         "ProblemId": parameter("path", "id", "The problem's code, with dashes.", json!({"type": "string", "enum": slugs})),
         "Limit": parameter("query", "limit", "So many at most.", json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 50})),
         "After": parameter("query", "after", "Where the list goes on: from the Link header of the page before.", json!({"type": "string", "pattern": "^[et][0-9]{1,18}$"})),
@@ -212,7 +216,7 @@ fn headers_named(names: &[(&str, bool)]) -> Value {
 
 fn responses(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) -> Value {
     let mut content = match endpoint.answer {
-        None => json!({"text/plain": {"schema": {"type": "string"}}}),
+        None => json!({endpoint.text: {"schema": {"type": "string"}}}),
         Some(schema) => json!({"application/json": {"schema": schema(schemas)}}),
     };
     if endpoint.has_csv {
@@ -220,6 +224,9 @@ fn responses(schemas: &mut SchemaGenerator, route: &Route, endpoint: &Endpoint) 
             "schema": {"type": "string", "description": "RFC 4180, UTF-8: a line with the names of the columns, then one a ticket, every field quoted. Not paged."},
             "example": csv_head(),
         });
+    }
+    if endpoint.has_page {
+        content["text/html"] = json!({"schema": {"type": "string"}});
     }
     if endpoint.has_stream {
         content["text/event-stream"] = json!({
@@ -407,7 +414,7 @@ fn examples() -> [(&'static str, Value); 7] {
             json!({
                 "id": 1, "name": event, "total_spots": 5, "available_spots": 4, "waiting": 0, "status": "on_sale",
                 "starts_at": null, "sales_open_at": null, "sales_close_at": null, "hold_seconds": 300,
-                "hold_seconds_max": 900, "party_max": 10, "waiting_max": 100_000, "public_sale": false, "created_at": at,
+                "hold_seconds_max": 900, "party_max": 10, "waiting_max": 100_000, "public_sale": false, "payment_url": null, "created_at": at,
             }),
         ),
         (

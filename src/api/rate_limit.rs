@@ -1,21 +1,22 @@
-//! The rate limit: so many requests from one address in any window, exactly.
+//! The rate limit: so many requests from one client (an address, or an organizer's key) in any
+//! window, exactly.
 //!
-//! For each address the times of its latest admitted requests are kept, as many as are allowed;
+//! For each client the times of its latest admitted requests are kept, as many as are allowed;
 //! a request is admitted if the oldest of them has left the window. Refused requests do not count.
-//! Memory is bounded: addresses that have been idle for a window are dropped when room is needed,
-//! and if every address in the table is active, a new one is refused rather than let in uncounted.
+//! Memory is bounded: clients that have been idle for a window are dropped when room is needed,
+//! and if every client in the table is active, a new one is refused rather than let in uncounted.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::message::{ClientAddress, Code, Problem, Response};
+use crate::message::{Code, Problem, Response};
 
 const SHARDS: usize = 16;
-/// What all tables together may hold; an address takes about 100 bytes plus 8 for each request.
+/// What all tables together may hold; a client takes about 100 bytes plus 8 for each request.
 const TABLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 const ENTRY_BYTES: usize = 100;
 
@@ -35,6 +36,7 @@ impl RateLimit {
 /// How a request fared, for the response's headers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
+    pub policy: &'static str,
     pub limit: RateLimit,
     pub admitted: bool,
     /// Requests left in the current window.
@@ -48,10 +50,11 @@ impl Standing {
     pub fn add_to(self, response: Response) -> Response {
         let (q, w) = (self.limit.requests, self.limit.window_s());
         let (r, t) = (self.left, self.more_in_s);
-        let policy = format!("\"default\";q={q};w={w}");
+        let name = self.policy;
+        let policy = format!("\"{name}\";q={q};w={w}");
         response
             .header("RateLimit-Policy", &policy)
-            .header("RateLimit", &format!("\"default\";r={r};t={t}"))
+            .header("RateLimit", &format!("\"{name}\";r={r};t={t}"))
     }
 
     pub fn refusal(self) -> Problem {
@@ -67,39 +70,47 @@ impl Standing {
 /// Times are nanoseconds of the monotonic clock, oldest first.
 type Admitted = VecDeque<u64>;
 
-pub struct Limiter {
+pub struct Limiter<C> {
+    policy: &'static str,
     limit: RateLimit,
     entries_max: usize,
     hasher: RandomState,
-    shards: Vec<Mutex<Shard>>,
+    shards: Vec<Mutex<Shard<C>>>,
 }
 
-#[derive(Default)]
-struct Shard {
-    clients: HashMap<ClientAddress, Admitted>,
+struct Shard<C> {
+    clients: HashMap<C, Admitted>,
     /// Before this time a search for idle entries would find none.
     full_until_ns: u64,
 }
 
-impl Limiter {
-    pub fn new(limit: RateLimit) -> Limiter {
+impl<C: Copy + Eq + Hash> Limiter<C> {
+    /// `policy` is what clients know the limit by.
+    pub fn new(policy: &'static str, limit: RateLimit) -> Limiter<C> {
         let entry_bytes = ENTRY_BYTES + 8 * limit.requests;
+        let shard = || {
+            Mutex::new(Shard {
+                clients: HashMap::new(),
+                full_until_ns: 0,
+            })
+        };
         Limiter {
+            policy,
             limit,
             entries_max: TABLE_BYTES_MAX / entry_bytes / SHARDS,
             hasher: RandomState::new(),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARDS).map(|_| shard()).collect(),
         }
     }
 
     /// Counts a request, if it is admitted.
-    pub fn admit(&self, client: ClientAddress, clock: &Clock) -> Standing {
+    pub fn admit(&self, client: C, clock: &Clock) -> Standing {
         let window_ns = self.limit.window.as_nanos() as u64;
         let shard = self.hasher.hash_one(client) as usize % SHARDS;
         let mut shard = self.shards[shard]
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Read under the lock, so that the times of one address are in order.
+        // Read under the lock, so that the times of one client are in order.
         let now = clock.monotonic_ns();
         if !shard.clients.contains_key(&client) && shard.clients.len() >= self.entries_max {
             shard.drop_idle(now, window_ns);
@@ -125,6 +136,7 @@ impl Limiter {
     fn standing(&self, admitted: bool, left: usize, more_in_ns: u64) -> Standing {
         let more_in_s = more_in_ns.div_ceil(1_000_000_000).max(1);
         Standing {
+            policy: self.policy,
             limit: self.limit,
             admitted,
             left,
@@ -133,7 +145,7 @@ impl Limiter {
     }
 }
 
-impl Shard {
+impl<C: Eq + Hash> Shard<C> {
     fn drop_idle(&mut self, now: u64, window_ns: u64) {
         if now < self.full_until_ns {
             return;

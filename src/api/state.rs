@@ -14,8 +14,9 @@ use super::sold_out::SoldOut;
 use super::watch::Watch;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::store::{CommitQueue, Db};
-use crate::verify::Unready;
+use crate::message::ClientAddress;
+use crate::store::{CommitQueue, Db, Location};
+use crate::verify::{EventReport, Unready, verify_event};
 
 /// A commit tells for so long that others can be made.
 const PROOF_HOLDS_NS: u64 = 1_000_000_000;
@@ -24,11 +25,15 @@ const PROOF_HOLDS_NS: u64 = 1_000_000_000;
 pub struct Settings {
     pub auth: Auth,
     pub rate_limit: Option<RateLimit>,
+    /// For organizers' keys, which do not count for their address.
+    pub key_rate_limit: Option<RateLimit>,
     pub trusted_proxies: Vec<IpNet>,
     pub hold_ms_default: i64,
     /// Where a proxy mounts the server: "", or a slash and more.
     pub base_path: &'static str,
     pub cors: Cors,
+    /// What is verified, one event at a time.
+    pub db: Location,
     pub streams_max: usize,
     /// Why the server is not ready, if it is not.
     pub unready: Arc<Unready>,
@@ -40,11 +45,14 @@ pub struct State {
     pub settings: Settings,
     pub clock: Clock,
     pub commits: Arc<CommitQueue>,
-    pub limiter: Option<Limiter>,
+    /// By address, and by the key that is sent.
+    pub limiter: Option<Limiter<ClientAddress>>,
+    pub key_limiter: Option<Limiter<i64>>,
     pub sold_out: SoldOut,
     pub watch: Arc<Watch>,
     pub readiness: Readiness,
     pub reaper_runs: Arc<AtomicBool>,
+    verifying: Mutex<()>,
     exports: (Sender<Db>, Receiver<Db>),
 }
 
@@ -63,13 +71,15 @@ impl State {
         }
         State {
             watch: Arc::new(Watch::new(settings.streams_max)),
-            limiter: settings.rate_limit.map(Limiter::new),
+            limiter: settings.rate_limit.map(|l| Limiter::new("default", l)),
+            key_limiter: settings.key_rate_limit.map(|l| Limiter::new("key", l)),
             settings,
             clock,
             commits,
             sold_out: SoldOut::new(),
             readiness: Readiness::new(),
             reaper_runs,
+            verifying: Mutex::new(()),
             exports,
         }
     }
@@ -80,6 +90,13 @@ impl State {
         let result = read(&db);
         let _ = self.exports.0.send(db);
         result
+    }
+
+    /// Waits while another event is verified: it takes as much of the machine as there is.
+    pub fn verify_event(&self, event_id: i64) -> EventReport {
+        let turn = self.verifying.lock();
+        let _turn = turn.unwrap_or_else(PoisonError::into_inner);
+        verify_event(&self.settings.db, event_id)
     }
 
     pub fn reaper_state(&self) -> &'static str {

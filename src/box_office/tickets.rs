@@ -6,8 +6,8 @@ use super::line::serve_line;
 use super::once::{Done, Subject, once};
 use crate::error::Error;
 use crate::model::{
-    CancelReason, Email, IdempotencyKey, LedgerKind, PaymentRef, Ticket, TicketId, TicketRecord,
-    TicketStatus, Timestamp, hold_max_ms,
+    CancelReason, DoorCode, Email, IdempotencyKey, LedgerKind, PaymentRef, Ticket, TicketId,
+    TicketRecord, TicketStatus, Timestamp, hold_max_ms,
 };
 use crate::store::{Entry, Tx};
 
@@ -34,6 +34,30 @@ pub fn show_ticket(tx: &Tx, now: Timestamp, ticket_id: &TicketId) -> Result<Tick
         shown.ahead = Some(tx.line_find_ahead(ticket.event_id, place)?);
     }
     Ok(shown)
+}
+
+/// The ticket that a door code is of, which never changes: this may be asked outside of the
+/// transaction that goes on from there.
+///
+/// Errors: `TicketNotFound`.
+pub fn find_by_door_code(tx: &Tx, code: &DoorCode) -> Result<TicketId, Error> {
+    let [first, last] = code.range();
+    let tickets = tx.ticket_list_between(&first, &last)?;
+    let found = tickets
+        .into_iter()
+        .find(|(id, event_id)| code.is_of(*event_id, id));
+    found.map(|(id, _)| id).ok_or(Error::TicketNotFound)
+}
+
+/// What lets a confirmed ticket's party in, and nothing else.
+///
+/// Errors, in this order: `TicketNotFound`, `NotConfirmed`.
+pub fn show_door_code(tx: &Tx, now: Timestamp, ticket_id: &TicketId) -> Result<DoorCode, Error> {
+    let ticket = show_ticket(tx, now, ticket_id)?;
+    match ticket.status {
+        TicketStatus::Confirmed => Ok(DoorCode::of(ticket.event_id, ticket_id)),
+        status => Err(Error::NotConfirmed { status }),
+    }
 }
 
 /// Which of an event's tickets are asked for.

@@ -11,11 +11,16 @@ use super::{Cli, Failure, print};
 type Page = (&'static str, &'static str, &'static str);
 
 /// `tests/suite/manual.rs` runs what they show.
-const TOPICS: [Page; 7] = [
+const TOPICS: [Page; 8] = [
     (
         "events",
-        "run an event: change and cancel it, the door, the attendees",
+        "run an event: change it, parties, the line, the door, the attendees",
         include_str!("manual/events.md"),
+    ),
+    (
+        "payments",
+        "hold, authorize, confirm, capture",
+        include_str!("manual/payments.md"),
     ),
     (
         "changes",

@@ -1,9 +1,37 @@
-//! Which form of an answer a client prefers (RFC 9110, 12.5.1).
+//! Which form of an answer a client prefers, and in which language (RFC 9110, 12.5).
 
 /// Whether this kind of text is preferred to JSON. As on every other route, whoever accepts neither
 /// gets JSON. `accept` is the header's values.
 pub fn prefers_text<'a>(accept: impl Iterator<Item = &'a str> + Clone, name: &str) -> bool {
     weight(accept.clone(), "text", name) > weight(accept, "application", "json")
+}
+
+/// The one of these languages that is preferred, or the first if none is asked for (RFC 9110,
+/// 12.5.4). A range stands for all its dialects: `de` is what `de-AT` gets.
+pub fn prefers_language<'a>(
+    accept: impl Iterator<Item = &'a str> + Clone,
+    languages: &[&'static str],
+) -> &'static str {
+    let quality_of = |language: &str| {
+        let ranges = accept.clone().flat_map(|value| value.split(','));
+        let fitting = ranges.filter(|range| {
+            let name = range.split([';', '-']).next().unwrap_or_default().trim();
+            name.eq_ignore_ascii_case(language)
+        });
+        fitting.filter_map(range_quality).max().unwrap_or(0)
+    };
+    let first_of_best = |best: &'static str, other: &&'static str| match quality_of(other) {
+        quality if quality > quality_of(best) => other,
+        _ => best,
+    };
+    languages.iter().fold(languages[0], first_of_best)
+}
+
+/// What a range is followed by. None: it is not well-formed.
+fn range_quality(range: &str) -> Option<u16> {
+    let parts = range.split(';').skip(1).map(str::trim);
+    let mut weights = parts.filter_map(|p| p.strip_prefix("q=").or(p.strip_prefix("Q=")));
+    weights.next().map_or(Some(1_000), quality)
 }
 
 /// A range that names a type more exactly.
@@ -17,16 +45,14 @@ const BY_NAME: u16 = 3;
 fn weight<'a>(accept: impl Iterator<Item = &'a str>, family: &str, name: &str) -> (u16, u16) {
     let ranges = accept.flat_map(|value| value.split(','));
     let best = ranges.filter_map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let (f, n) = parts.next()?.split_once('/')?;
+        let (f, n) = range.split(';').next()?.trim().split_once('/')?;
         let exactness = match (f, n) {
             ("*", "*") => ANYTHING,
             (f, "*") if f.eq_ignore_ascii_case(family) => ITS_FAMILY,
             (f, n) if f.eq_ignore_ascii_case(family) && n.eq_ignore_ascii_case(name) => BY_NAME,
             _ => return None,
         };
-        let mut weights = parts.filter_map(|p| p.strip_prefix("q=").or(p.strip_prefix("Q=")));
-        Some((exactness, weights.next().map_or(Some(1_000), quality)?))
+        Some((exactness, range_quality(range)?))
     });
     match best.max() {
         None | Some((_, 0)) => (0, NOT_AT_ALL),

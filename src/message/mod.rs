@@ -7,11 +7,13 @@ mod problem;
 mod request;
 mod response;
 
-pub use accept::prefers_text;
+pub use accept::{prefers_language, prefers_text};
 pub use address::{ClientAddress, parse_block};
 pub use problem::{Code, Problem};
 pub use request::{BODY_BYTES_MAX, Field, Head, Headers, Request};
-pub use response::{Body, CSV, EVENT_STREAM, JSON, Live, Pieces, Response, TEXT, reason};
+pub use response::{
+    Body, CSV, EVENT_STREAM, HTML, JSON, Live, Pieces, Response, SVG, TEXT, reason,
+};
 
 /// Whatever answers requests. It is called on the thread of the request's connection, which waits.
 pub trait Service: Send + Sync {

@@ -16,7 +16,7 @@ pub const BODY_BYTES_MAX: usize = 1_024;
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// The headers that are read; all others are dropped when a request comes in.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "Host",
     "Content-Length",
     "Content-Type",
@@ -29,6 +29,7 @@ const NAMES: [&str; 19] = [
     "Expect",
     "Connection",
     "Accept",
+    "Accept-Language",
     "If-None-Match",
     "If-Match",
     "Last-Event-ID",

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 pub const JSON: &str = "application/json";
 pub const CSV: &str = "text/csv; charset=utf-8; header=present";
+pub const HTML: &str = "text/html; charset=utf-8";
+pub const SVG: &str = "image/svg+xml";
 /// Server-sent events (html.spec.whatwg.org, 9.2).
 pub const EVENT_STREAM: &str = "text/event-stream";
 pub const TEXT: &str = "text/plain; charset=utf-8";

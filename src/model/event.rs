@@ -8,6 +8,7 @@ use super::input::{Whole, given, is_invisible};
 use super::ticket::OwnTicket;
 
 const NAME_CHARS_MAX: usize = 200;
+const PAYMENT_URL_BYTES_MAX: usize = 500;
 
 type TotalSpots = Whole<1, 1_000_000>;
 type HoldSeconds = Whole<10, 3_600>;
@@ -60,6 +61,33 @@ fn has_invisible(name: &str) -> bool {
         before = if is_taken { before } else { c };
         is_invisible(c) && !is_taken
     })
+}
+
+/// Where buyers pay: a link that names their ticket. What it leads to confirms the ticket when it has
+/// the money.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PaymentUrl(String);
+
+parsed!(PaymentUrl, {"type": "string", "maxLength": PAYMENT_URL_BYTES_MAX, "pattern": r"^https?://[!-~]*\{ticket_id\}[!-~]*$"});
+
+impl PaymentUrl {
+    /// A link that a browser may follow to: nothing that it would run.
+    pub fn parse(text: &str) -> Result<PaymentUrl, &'static str> {
+        let is_web = text.starts_with("https://") || text.starts_with("http://");
+        let is_visible = text.bytes().all(|b| b.is_ascii_graphic());
+        if !is_web || !is_visible || !text.contains("{ticket_id}") {
+            return Err("must be an https:// or http:// link with {ticket_id} in it");
+        }
+        if text.len() > PAYMENT_URL_BYTES_MAX {
+            return Err("must have at most 500 characters");
+        }
+        Ok(PaymentUrl(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 names!(
@@ -121,6 +149,14 @@ pub struct NewEvent {
     )]
     #[schemars(with = "bool")]
     pub public_sale: Option<bool>,
+    /// Where buyers pay.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "PaymentUrl")]
+    pub payment_url: Option<PaymentUrl>,
     // The key of the organizer who asks, if it was one.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
@@ -174,6 +210,8 @@ pub struct Event {
     pub waiting_max: i64,
     /// Whether anybody can buy without a key.
     pub public_sale: bool,
+    /// Where buyers pay: `{ticket_id}` stands for the ticket's id.
+    pub payment_url: Option<String>,
     pub created_at: Timestamp,
     #[serde(skip)]
     pub hold_ms: i64,
@@ -219,6 +257,9 @@ pub struct EventChange {
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub public_sale: Option<bool>,
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<PaymentUrl>")]
+    pub payment_url: Option<Option<PaymentUrl>>,
 }
 
 /// The longest that a hold can be made.
@@ -253,6 +294,10 @@ impl EventChange {
             party_max: self.party_max.map_or(event.party_max, Whole::get),
             waiting_max: self.waiting_max.map_or(event.waiting_max, Whole::get),
             public_sale: self.public_sale.unwrap_or(event.public_sale),
+            payment_url: match &self.payment_url {
+                Some(url) => url.as_ref().map(|url| url.as_str().to_owned()),
+                None => event.payment_url.clone(),
+            },
             hold_ms,
             hold_max_ms: max_ms,
             ..*event

@@ -27,6 +27,7 @@ macro_rules! names {
 mod input;
 
 mod access;
+mod door;
 mod email;
 mod event;
 mod key;
@@ -35,10 +36,11 @@ mod ticket;
 mod time;
 
 pub use access::{ApiKey, KeyDigest, KeyHolder, KeyName, KeyRecord, Role};
+pub use door::DoorCode;
 pub use email::Email;
 pub use event::{
-    Event, EventChange, EventName, EventStatus, NewEvent, Sale, Spots, hold_max_ms, is_sales_open,
-    is_sales_window, seconds,
+    Event, EventChange, EventName, EventStatus, NewEvent, PaymentUrl, Sale, Spots, hold_max_ms,
+    is_sales_open, is_sales_window, seconds,
 };
 pub use input::{Whole, given};
 pub use key::IdempotencyKey;

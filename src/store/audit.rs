@@ -45,17 +45,30 @@ pub trait Audit {
 /// Errors: those of opening a database that is ours.
 pub fn open_audit(location: &Location) -> Result<Box<dyn Audit>, OpenError> {
     match location {
-        Location::File(path) => Ok(Box::new(sqlite::SqliteAudit::open(path)?)),
-        Location::Postgres(url) => postgres(url),
+        Location::File(path) => Ok(Box::new(sqlite::SqliteAudit::open(path, "")?)),
+        Location::Postgres(url) => postgres(url, ""),
+    }
+}
+
+/// The same of one event: its row, its ledger and its tickets are all that statements see of theirs.
+pub fn open_audit_of_event(
+    location: &Location,
+    event_id: i64,
+) -> Result<Box<dyn Audit>, OpenError> {
+    let views = include_str!("../../sql/sqlite/audit_of_event.sql");
+    let views = views.replace(":event_id", &event_id.to_string());
+    match location {
+        Location::File(path) => Ok(Box::new(sqlite::SqliteAudit::open(path, &views)?)),
+        Location::Postgres(url) => postgres(url, &views.replace("main.", "public.")),
     }
 }
 
 #[cfg(feature = "postgres")]
-fn postgres(url: &str) -> Result<Box<dyn Audit>, OpenError> {
-    Ok(Box::new(super::postgres::PostgresAudit::open(url)?))
+fn postgres(url: &str, views: &str) -> Result<Box<dyn Audit>, OpenError> {
+    Ok(Box::new(super::postgres::PostgresAudit::open(url, views)?))
 }
 
 #[cfg(not(feature = "postgres"))]
-fn postgres(_: &str) -> Result<Box<dyn Audit>, OpenError> {
+fn postgres(_: &str, _: &str) -> Result<Box<dyn Audit>, OpenError> {
     Err(OpenError::NoPostgres)
 }

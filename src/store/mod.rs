@@ -13,7 +13,7 @@ mod postgres;
 mod sqlite;
 mod tx;
 
-pub use audit::{Audit, Counts, open_audit};
+pub use audit::{Audit, Counts, open_audit, open_audit_of_event};
 pub use commit::{CommitQueue, Job};
 pub use copy::{CopyError, copy};
 pub use db::{Db, Durability, backup};

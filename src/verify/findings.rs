@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// So many violations are kept; the others are counted.
 const KEPT_MAX: usize = 100;
 
 /// What a violation violates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// A table, index or trigger is missing, altered or foreign.
@@ -64,7 +65,7 @@ impl Check {
 
 /// One thing that is wrong. The sentence holds no address, key or ticket id: tickets are named by
 /// their `seq`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Violation {
     pub check: Check,
     pub what: String,

@@ -5,6 +5,7 @@
 //! It only reads, so it may be run on a live file. What SQLite has to sort goes to temporary files
 //! where it is much.
 
+mod event;
 mod findings;
 mod line;
 
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+pub use event::{EventReport, verify_event};
 use findings::Findings;
 pub use findings::{Check, Violation};
 
@@ -134,16 +136,21 @@ fn check_contents(
     };
     for (what, sql) in AUDITS {
         progress(what, report.rows());
-        let found = audit.find(sql, &mut |check, sentence| {
-            findings.add(Check::named(check), sentence);
-        });
-        if let Err(e) = found {
-            findings.add(Check::Unreadable, format!("{what}: {e}"));
-        }
+        look(audit, what, sql, findings);
     }
     progress("the lines", report.rows());
     if let Err(e) = line::check(audit, findings) {
         findings.add(Check::Unreadable, format!("the lines: {e}"));
     }
     report
+}
+
+/// Runs one of `AUDITS`.
+fn look(audit: &dyn Audit, what: &str, sql: &str, findings: &mut Findings) {
+    let found = audit.find(sql, &mut |check, sentence| {
+        findings.add(Check::named(check), sentence);
+    });
+    if let Err(e) = found {
+        findings.add(Check::Unreadable, format!("{what}: {e}"));
+    }
 }

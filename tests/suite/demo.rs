@@ -40,10 +40,13 @@ fn the_demonstration_adds_up_whatever_the_surroundings() {
         assert_row(&shown.stdout, "refused", refused);
         assert_row(&shown.stdout, "other answers", "0");
         assert_row(&shown.stdout, "verify", "sound");
+        let tickets = sold.parse::<u64>().unwrap() + 4;
         assert!(
-            shown.stdout.contains(&format!("{sold} tickets")),
+            shown.stdout.contains(&format!("{tickets} tickets")),
             "{shown:?}"
         );
+        let line = "Bo's four: waiting\n  Cy: reserved\n  Di: reserved\n";
+        assert!(shown.stdout.contains(line), "{shown:?}");
         assert!(!shown.stdout.contains('\r'), "{shown:?}");
         assert!(is_empty(temporary.path()));
     }

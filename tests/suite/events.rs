@@ -35,6 +35,7 @@ fn a_new_event_is_answered_with_its_place_and_all_its_members() {
         "party_max": 10,
         "waiting_max": 100_000,
         "public_sale": false,
+        "payment_url": null,
         "created_at": rfc3339(clock.now_ms()),
     });
     assert_eq!(event, expected);
@@ -328,5 +329,5 @@ fn a_cancelled_event_says_so() {
     server.change_by_hand("UPDATE events SET status = 'cancelled'");
     let shown = server.event(event);
     assert_eq!(shown["status"], "cancelled");
-    assert_eq!(members(&shown).len(), 15);
+    assert_eq!(members(&shown).len(), 16);
 }

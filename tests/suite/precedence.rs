@@ -408,3 +408,61 @@ fn giving_back_and_checking_in_refuse_in_the_same_order() {
     let refused = server.post(&path, "user", "{}");
     assert_problem(&refused, 409, "already_checked_in");
 }
+
+/// Of those that follow each other at one call, the earlier is told.
+#[test]
+fn extending_and_paying_refuse_in_the_same_order() {
+    let (clock, server) = frozen(&[]);
+    let event = server.create_event("Walk", 2);
+    let [paid, held] = ["ada@example.com", "bob@example.com"].map(|who| sell(&server, event, who));
+    let body = r#"{"email":"eve@example.com","wait":true}"#;
+    let path = format!("/events/{event}/register");
+    let waiting = server
+        .post(&path, "user", body)
+        .expect_status(202)
+        .text("ticket_id");
+    let pay = |ticket: &str, body: &str| {
+        let path = format!("/tickets/{ticket}/confirm");
+        server.post(&path, "user", body)
+    };
+    let extend = |ticket: &str, body: &str| {
+        let path = format!("/tickets/{ticket}/extend");
+        server.post(&path, "user", body)
+    };
+    pay(&paid, r#"{"payment_ref":"pay_1"}"#).expect_status(200);
+    let strange = r#"{"email":"zoe@example.com"}"#;
+    for ticket in [&paid, &held, &waiting] {
+        assert_problem(&pay(ticket, strange), 409, "email_mismatch");
+        assert_problem(&extend(ticket, strange), 409, "email_mismatch");
+    }
+    assert_problem(&pay(&waiting, "{}"), 409, "ticket_waiting");
+    assert_problem(&extend(&waiting, "{}"), 409, "ticket_waiting");
+    assert_problem(&extend(&paid, "{}"), 409, "already_confirmed");
+    clock.advance(299_999);
+    extend(&held, "{}").expect_status(200);
+    clock.advance(299_999);
+    extend(&held, "{}").expect_status(200);
+    clock.advance(299_999);
+    extend(&held, "{}").expect_status(200);
+    assert_problem(&extend(&held, "{}"), 409, "extension_refused");
+    clock.advance(3);
+    assert_problem(&extend(&held, strange), 410, "hold_expired");
+    assert_problem(&pay(&held, strange), 410, "hold_expired");
+}
+
+#[test]
+fn a_party_that_is_too_large_is_a_matter_of_the_body_but_behind_a_replay() {
+    let (_clock, server) = frozen(&[]);
+    let event = server.create_event("Walk", 5);
+    let register = |key: &str| {
+        let body = r#"{"email":"ada@example.com","spots":3}"#;
+        let headers = [("X-Role", "user"), ("Idempotency-Key", key)];
+        let path = format!("/events/{event}/register");
+        server.client().request("POST", &path, &headers, Some(body))
+    };
+    let first = register("k").expect_status(201);
+    change_event(&server, event, r#"{"party_max":2}"#).expect_status(200);
+    assert_eq!(register("k").expect_status(201).body, first.body);
+    cancel_event(&server, event).expect_status(200);
+    assert_problem(&register("other"), 400, "invalid_request");
+}

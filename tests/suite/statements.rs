@@ -177,7 +177,7 @@ fn statements_are_in_words_that_every_engine_knows() {
         .collect();
     assert_eq!(
         differ.len(),
-        2,
-        "the schema, and how to list it: {differ:?}"
+        3,
+        "the schema, how to list it, and views before it: {differ:?}"
     );
 }

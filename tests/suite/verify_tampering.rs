@@ -120,6 +120,26 @@ const TAMPERINGS: &[Tampering] = &[
          INSERT INTO idempotency_keys SELECT * FROM idempotency_keys",
     ),
     ("a balance that does not follow", "running_sum", "UPDATE ledger SET available_spots = available_spots + 1 WHERE event_id = 1 AND n = 3"),
+    ("a line counted wrongly", "line", "UPDATE line_blocks SET waiting = waiting + 1"),
+    ("somebody put out of the line", "event_balance", "UPDATE events SET waiting = waiting - 1 WHERE id = 5"),
+    ("a ledger row that counts the line wrongly", "running_sum", "UPDATE ledger SET waiting = waiting + 1 WHERE event_id = 5 AND n = 4"),
+    ("a place further to the front", "line", "UPDATE tickets SET place = 9 WHERE seq = 10; UPDATE tickets SET place = 1 WHERE seq = 11; UPDATE tickets SET place = 2 WHERE seq = 10"),
+    ("another sales window than the ledger's", "line", "UPDATE events SET sales_close_at = 9000000000000 WHERE id = 5"),
+    ("a larger party in line", "ticket_state", "UPDATE tickets SET spots = 3 WHERE seq = 12"),
+    ("an offer made by hand", "ticket_state", "UPDATE tickets SET status = 'reserved', offered_at = created_at, expires_at = created_at + 60000 WHERE seq = 12"),
+    ("an offer dated back", "ticket_times", "UPDATE tickets SET offered_at = offered_at - 1 WHERE seq = 10"),
+    (
+        "an offer to the wrong one",
+        "line",
+        "UPDATE ledger SET ticket_seq = 11 WHERE event_id = 5 AND kind = 'offered'",
+    ),
+    (
+        "a spot that stood empty while somebody waited",
+        "line",
+        "UPDATE ledger SET kind = 'changed', ticket_seq = NULL, party = NULL, spots = 0, available_spots = 1, waiting = 3 WHERE event_id = 5 AND kind = 'offered'",
+    ),
+    ("another payment", "ticket_state", "UPDATE tickets SET payment_ref = 'pay_2' WHERE seq = 3"),
+    ("a party made smaller by hand", "ticket_state", "UPDATE tickets SET spots = 1 WHERE seq = 9"),
     ("changes counted wrongly", "event_balance", "UPDATE events SET changes = changes + 1 WHERE id = 1"),
     ("a ledger row typed by hand", "event_balance", "INSERT INTO ledger (event_id, n, at, kind, spots, available_spots) SELECT id, changes + 1, 0, 'changed', 0, available_spots FROM events WHERE id = 1"),
     ("a live ticket in a cancelled event", "transition", "DELETE FROM ledger WHERE event_id = 4 AND kind = 'cancelled'"),
@@ -227,6 +247,23 @@ fn furnish_what_comes_after_the_sale(server: &Server) {
     let called_off = server.create_event("Rained off", 2);
     sell(server, called_off, "a@example.com");
     post(&format!("/events/{called_off}/cancel"), "organizer");
+    furnish_a_line(server);
+}
+
+/// Event 5: ticket 9 is for three and gave back one, which went to the first of the line; 11 and 12
+/// (two) wait.
+fn furnish_a_line(server: &Server) {
+    let event = server.create_event("Premiere", 3);
+    let post = |path: &str, body: &str| server.post(path, "user", body);
+    let register = |email: &str, spots: i64| {
+        let body = format!(r#"{{"email":"{email}","spots":{spots},"wait":true}}"#);
+        post(&format!("/events/{event}/register"), &body).text("ticket_id")
+    };
+    let party = register("party@example.com", 3);
+    register("first@example.com", 1);
+    register("second@example.com", 1);
+    register("third@example.com", 2);
+    post(&format!("/tickets/{party}/cancel"), r#"{"spots":1}"#).expect_status(200);
 }
 
 /// The names of what `verify` says is violated in a copy of the file, tampered with.

@@ -423,7 +423,7 @@ impl Model {
             "sales_close_at": event.closes.map(time), "hold_seconds": event.hold_seconds,
             "hold_seconds_max": HOLDS_MAX * event.hold_seconds, "party_max": PARTY_MAX,
             "public_sale": false, "created_at": time(event.created), "waiting": self.line(id).count(),
-            "waiting_max": 100_000,
+            "waiting_max": 100_000, "payment_url": null,
         })
     }
 

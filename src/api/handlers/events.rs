@@ -1,6 +1,6 @@
 //! Events: put on sale, shown, listed, changed, cancelled.
 
-use super::{Handled, Nothing, changes, commit, event_id, idempotency_key, replayed};
+use super::{Handled, Nothing, changes, commit, event_id, idempotency_key, pages, replayed};
 use crate::api::body;
 use crate::api::caching::{cached, etag_of, is_expected};
 use crate::api::endpoint::{Call, Outcome};
@@ -8,7 +8,7 @@ use crate::api::pagination::Page;
 use crate::api::state::Context;
 use crate::box_office::{self, Done};
 use crate::error::Error;
-use crate::message::Response;
+use crate::message::{Body, JSON, Response};
 use crate::model::{Event, EventChange, IdempotencyKey, NewEvent, is_sales_window};
 use crate::store::Scope;
 
@@ -53,6 +53,9 @@ pub fn list(context: &Context, call: &Call) -> Handled {
 }
 
 pub fn show(context: &Context, call: &Call) -> Handled {
+    if pages::is_asked_for(call) {
+        return pages::show_buyer(context, call);
+    }
     if changes::prefers_stream(call) {
         return changes::follow_event(context, call);
     }
@@ -97,6 +100,25 @@ pub fn cancel(context: &Context, call: &Call) -> Handled {
         |tx, now, (id, key)| box_office::cancel_event(tx, now, *id, key.as_ref()),
         shown,
     )
+}
+
+/// It is made on the connection's thread, and so keeps no worker from selling.
+pub fn verify(context: &Context, call: &Call) -> Handled {
+    let id = event_id(context, call)?;
+    let now = context.state.clock.now();
+    context.db.read(|tx| box_office::show_event(tx, now, id))?;
+    let state = context.state.clone();
+    let mut is_made = false;
+    let report = move || {
+        if std::mem::replace(&mut is_made, true) {
+            return Ok(Vec::new());
+        }
+        Ok(serde_json::to_vec(&state.verify_event(id))?)
+    };
+    let mut response = Response::new(200, JSON, Vec::new());
+    // JSON may begin with a line's end.
+    response.body = Body::InPieces(b"\n".to_vec(), Box::new(report));
+    Ok(Outcome::Respond(response))
 }
 
 fn of_event((id, key): &(i64, Option<IdempotencyKey>)) -> Scope<'_> {

@@ -8,6 +8,7 @@ pub mod changes;
 pub mod events;
 pub mod index;
 pub mod metrics;
+pub mod pages;
 pub mod service;
 pub mod tickets;
 

@@ -1,20 +1,23 @@
 //! Tickets: sold, shown, listed, extended, confirmed, cancelled, used to come in.
 
+use qrcode::QrCode;
+use qrcode::render::svg;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Handled, attendees, commit, event_id, idempotency_key, replayed, ticket_id};
+use crate::api::auth::check_reach;
 use crate::api::body::{self, invalid};
 use crate::api::endpoint::{Call, Outcome};
 use crate::api::pagination::{Page, parameter};
 use crate::api::state::Context;
 use crate::box_office::{self, Done, Registration, TicketFilter, TicketRequest};
 use crate::error::Error;
-use crate::message::{Problem, Response, prefers_text};
+use crate::message::{Problem, Response, SVG, prefers_text};
 use crate::model::{
-    Email, IdempotencyKey, PartySpots, PaymentRef, Ticket, TicketId, TicketStatus, given,
+    DoorCode, Email, IdempotencyKey, PartySpots, PaymentRef, Ticket, TicketId, TicketStatus, given,
 };
-use crate::store::Scope;
+use crate::store::{Scope, Tx};
 
 /// Who wants spots.
 #[derive(Deserialize, JsonSchema)]
@@ -216,9 +219,38 @@ pub fn cancel(context: &Context, call: &Call) -> Handled {
 
 pub fn check_in(context: &Context, call: &Call) -> Handled {
     let guests: Guests = body::parse_optional(call.request)?;
-    let mut asked = ticket_request(context, call, None)?;
-    asked.spots = guests.spots.map(PartySpots::get);
+    let key = idempotency_key(call, None)?;
+    let asked = TicketRequest {
+        ticket_id: ticket_at_door(context, call)?,
+        email: None,
+        spots: guests.spots.map(PartySpots::get),
+        payment: None,
+        key,
+    };
     commit(context, asked, of_ticket, box_office::check_in, shown)
+}
+
+/// At the door a ticket is named by its code as well as by its id.
+fn ticket_at_door(context: &Context, call: &Call) -> Result<TicketId, Problem> {
+    let Some(code) = DoorCode::parse(call.id) else {
+        return ticket_id(context, call);
+    };
+    let find = |tx: &Tx| box_office::find_by_door_code(tx, &code);
+    let id = context.db.read(find)?;
+    check_reach(context, call.caller, call.reach, &id.to_string())?;
+    Ok(id)
+}
+
+/// The picture of the door code.
+pub fn show_qr(context: &Context, call: &Call) -> Handled {
+    let id = ticket_id(context, call)?;
+    let now = context.state.clock.now();
+    let code = context
+        .db
+        .read(|tx| box_office::show_door_code(tx, now, &id))?;
+    let qr = QrCode::new(code.to_string()).map_err(|e| Error::Internal(e.to_string()))?;
+    let svg = qr.render::<svg::Color>().module_dimensions(1, 1).build();
+    Ok(Outcome::Respond(Response::new(200, SVG, svg)))
 }
 
 fn of_ticket(asked: &TicketRequest) -> Scope<'_> {

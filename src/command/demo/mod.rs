@@ -1,6 +1,7 @@
 //! `lastseat demo`: a flash sale to watch, on a server and a database of its own.
 
 mod buyer;
+mod line;
 mod sale;
 mod stage;
 
@@ -76,11 +77,18 @@ impl Demo {
             crowd.join(buyer.join().expect("a buyer does not panic"));
         }
         let counts = sale.counts();
+        let scene = match sale.is_broken_off() {
+            true => None,
+            false => Some(line::play(stage.address).map_err(failed("the line"))?),
+        };
         stage.strike();
-        if sale.is_broken_off() {
+        let Some(scene) = scene else {
             return Err(Failure::Failed("stopped before the end of the sale".into()));
-        }
+        };
         say(&counts.table());
+        for line in &scene.lines {
+            say(&format!("  {line}\n"));
+        }
         let report = verify(&stage.database(), &mut |_, _| {});
         let report = report.map_err(|e| Failure::Failed(format!("cannot verify: {e}")))?;
         let verdict = if report.ok { "sound" } else { "NOT SOUND" };
@@ -92,9 +100,11 @@ impl Demo {
             picture(page, &stage.database(), &crowd)?;
         }
         let due = self.spots.min(self.people);
-        if !report.ok || counts.sold != due || counts.other > 0 || report.tickets != due {
+        let is_right = report.ok && counts.sold == due && counts.other == 0;
+        if !is_right || !scene.is_right || report.tickets != due + scene.tickets {
             return Err(Failure::Failed(format!(
-                "this should have been {due} tickets and no other answer: a bug"
+                "this should have been {due} tickets and no other answer, and {} of the line: a bug",
+                scene.tickets
             )));
         }
         say(EXPLANATION);
@@ -106,6 +116,7 @@ const EXPLANATION: &str = "
 What you saw: a real server on a temporary file, and clients on the same machine, without pause.
 1. Each sale was on disk before it was answered; sales that came together shared one flush.
 2. Not one spot too many was sold, and nobody was told sold_out while one was free.
+   The line was served in its order, and what four cannot use went to those alone.
 3. verify has replayed the ledger: that was so at every moment, not only at the end.
 4. Ordinarily an address may ask 5 times in 10 s; that limit was off here.
 5. Yours: run lastseat, and curl localhost:8080 tells the rest. The temporary file is gone.

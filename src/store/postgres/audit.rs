@@ -22,13 +22,18 @@ pub struct PostgresAudit {
 }
 
 impl PostgresAudit {
-    pub fn open(url: &str) -> Result<PostgresAudit, OpenError> {
+    /// `views` stand in front of the tables.
+    pub fn open(url: &str, views: &str) -> Result<PostgresAudit, OpenError> {
         let servers = Servers::parse(url).map_err(OpenError::Refused)?;
         let session = open_session(&servers, false)?;
         // Here everything is read. Without statistics, as after a sale that has just ended, the planner
         // takes any table for small, and would go through one for each row of another.
-        let begin = c"RESET ALL; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-                      SET LOCAL work_mem = '256MB'; SET LOCAL enable_nestloop = off";
+        let begin = format!(
+            "RESET ALL; BEGIN ISOLATION LEVEL REPEATABLE READ; {views} SET TRANSACTION READ ONLY; \
+             SET LOCAL work_mem = '256MB'; SET LOCAL enable_nestloop = off"
+        );
+        let begin = CString::new(begin).map_err(|e| OpenError::Refused(e.to_string()))?;
+        let begin = begin.as_c_str();
         let begun = session
             .connection
             .run_script(begin, Instant::now() + PATIENCE);

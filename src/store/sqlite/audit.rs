@@ -18,10 +18,13 @@ pub struct SqliteAudit {
 }
 
 impl SqliteAudit {
+    /// `views` stand in front of the tables.
+    ///
     /// Errors: those of opening a file that is ours.
-    pub fn open(path: &Path) -> Result<SqliteAudit, OpenError> {
+    pub fn open(path: &Path, views: &str) -> Result<SqliteAudit, OpenError> {
         // Opened for reading only, SQLite would not check the CHECKs.
         let conn = open::open_existing(path)?;
+        conn.execute_batch(views).map_err(explain)?;
         conn.pragma_update(None, "query_only", true)
             .map_err(explain)?;
         conn.execute_batch("BEGIN").map_err(explain)?;

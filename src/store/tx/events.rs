@@ -3,8 +3,8 @@
 use super::{Call, Row, Statement, Taken, Tx, Value, call, get, parsed};
 use crate::error::Error;
 use crate::model::{
-    Email, Event, EventStatus, LedgerKind, NewEvent, OwnTicket, Sale, Spots, TicketStatus,
-    Timestamp, hold_max_ms, seconds,
+    Email, Event, EventStatus, LedgerKind, NewEvent, OwnTicket, PaymentUrl, Sale, Spots,
+    TicketStatus, Timestamp, hold_max_ms, seconds,
 };
 
 /// Where an event's ledger stands: the number of its last row, and what that row left free and in
@@ -133,7 +133,8 @@ impl Tx<'_> {
             sales_open_at: new.sales_open_at, sales_close_at: new.sales_close_at,
             hold_ms: hold_ms, now: now, owner_key_id: new.owner_key_id,
             party_max: new.party_max(), hold_max_ms: new.hold_max_ms(), waiting_max: new.waiting_max(),
-            public_sale: i64::from(new.public_sale.unwrap_or(false))))
+            public_sale: i64::from(new.public_sale.unwrap_or(false)),
+            payment_url: new.payment_url.as_ref().map(PaymentUrl::as_str)))
     }
 
     pub fn event_find(&self, id: i64, now: Timestamp) -> Result<Option<Event>, Error> {
@@ -266,7 +267,7 @@ impl Tx<'_> {
             sales_open_at: event.sales_open_at, sales_close_at: event.sales_close_at,
             hold_ms: event.hold_ms, party_max: event.party_max, hold_max_ms: event.hold_max_ms,
             waiting_max: event.waiting_max,
-            public_sale: i64::from(event.public_sale)))?;
+            public_sale: i64::from(event.public_sale), payment_url: event.payment_url.as_deref()))?;
         Ok(())
     }
 
@@ -300,6 +301,7 @@ fn event(row: &dyn Row) -> Result<Event, Error> {
         public_sale: public_sale == 1,
         waiting: get(row, 13)?,
         waiting_max: get(row, 14)?,
+        payment_url: get(row, 15)?,
         created_at: get(row, 9)?,
         hold_ms,
         hold_max_ms: max_ms,

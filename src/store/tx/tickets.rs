@@ -39,6 +39,18 @@ impl Tx<'_> {
         self.look(ticket_find(ticket_id), ticket)
     }
 
+    /// Tickets with an id from `first` to `last`, each with its event.
+    pub fn ticket_list_between(
+        &self,
+        first: &[u8; 16],
+        last: &[u8; 16],
+    ) -> Result<Vec<(TicketId, i64)>, Error> {
+        let call = call!("ticket_list_between", first: first, last: last);
+        self.list(call, |row| {
+            Ok((TicketId::stored(get(row, 0)?), get(row, 1)?))
+        })
+    }
+
     /// The key that created its event, if one did.
     pub fn ticket_find_owner(&self, ticket_id: &TicketId) -> Result<Option<i64>, Error> {
         let call = call!("ticket_find_owner", ticket_id: ticket_id.as_bytes());
