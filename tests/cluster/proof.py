@@ -1,4 +1,4 @@
-"""Sells on three machines and lets one part after the other die; see `run`, which starts it."""
+"""Sells on three machines and lets one part after the other die; see `three_machines`, which starts it."""
 
 import argparse
 import os
@@ -248,7 +248,7 @@ class Proof:
 
     def result(self):
         failures = [row for row in self.rows if row[0] != NothingDies.name]
-        name, gap, *_ = max(failures, key=lambda row: row[1])
+        name, gap, *_ = max(failures, key=lambda row: row[1], default=("none", 0))
         return (
             f"cluster: {len(failures)} failures, {self.acknowledged} acknowledged, {self.lost} lost, "
             f"{self.oversold} oversold, {len(self.faults)} faults, longest gap {gap:.1f} s ({name})"
