@@ -56,8 +56,8 @@ CLUSTER_SKIP = --skip the_first_answer_comes_again_byte_for_byte --skip without_
 	--skip twenty_thousand_tickets_end_in_one_transaction
 
 cluster: ## The suite on PostgreSQL, then machines killed during a sale on three nodes (by root; installs what it needs)
-	@(command -v etcd && command -v haproxy && pg_config --version && ls /usr/lib/postgresql/15/bin/initdb) >/dev/null 2>&1 \
-		|| apt-get install --yes --no-install-recommends postgresql-15 etcd-server libpq-dev haproxy
+	@(pg_config --version && ls /usr/lib/postgresql/15/bin/initdb) >/dev/null 2>&1 \
+		|| apt-get install --yes --no-install-recommends postgresql-15 libpq-dev
 	tests/cluster/run --include-ignored $(CLUSTER_TESTS) $(CLUSTER_SKIP)
 
 pages: ## Drive the pages in a real browser, and keep pictures of them under target/pages (needs npm)

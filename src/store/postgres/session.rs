@@ -15,11 +15,13 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// server that others no longer take for the one that writes, and look again.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
-/// Statements are planned once, along their indexes, whatever the tables held at that moment. A server
-/// that is gone is noticed also by who waits for nothing but its answer.
+/// Statements are planned once, along their indexes, whatever the tables held at that moment. (Bitmaps
+/// are off because of an empty table: an event's last ledger row was looked for among all of them.) A
+/// server that is gone is noticed also by who waits for nothing but its answer.
 const SETTINGS: &CStr = c"SELECT set_config('plan_cache_mode', 'force_generic_plan', false), \
     set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), \
-    set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false), \
+    set_config('enable_mergejoin', 'off', false), set_config('enable_bitmapscan', 'off', false), \
+    set_config('jit', 'off', false), \
     set_config('client_min_messages', 'warning', false), \
     set_config('idle_in_transaction_session_timeout', '5s', false)";
 /// Which of several servers that would all take writes is the right one: one that has been replaced

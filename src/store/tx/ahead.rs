@@ -76,6 +76,9 @@ fn ahead<'j>(scopes: impl Iterator<Item = Scope<'j>>) -> Ahead<'j> {
         };
         ahead.looks.extend(key.map(|key| look(key_find(key))));
     }
+    // Most of a batch is about the same few.
+    ahead.events.sort_unstable();
+    ahead.events.dedup();
     ahead
 }
 
