@@ -82,7 +82,7 @@ CREATE UNIQUE INDEX tickets_live ON tickets (event_id, email_folded) WHERE statu
 CREATE INDEX tickets_held ON tickets (event_id, expires_at, spots) WHERE status = 'reserved';
 
 -- The line in its order, and the first of each size.
-CREATE INDEX tickets_waiting ON tickets (event_id, place) WHERE status = 'waiting';
+CREATE UNIQUE INDEX tickets_waiting ON tickets (event_id, place) WHERE status = 'waiting';
 CREATE INDEX tickets_waiting_sizes ON tickets (event_id, spots, place) WHERE status = 'waiting';
 
 CREATE TABLE line_blocks (
