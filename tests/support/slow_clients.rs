@@ -220,6 +220,8 @@ impl<'s> Buyer<'s> {
     }
 }
 
+const ATTEMPTS: usize = 3;
+
 /// Each of the floods comes and goes while somebody buys.
 #[track_caller]
 pub fn assert_nobody_is_held_up(server: &Server, floods: &[Flood]) {
@@ -231,14 +233,25 @@ pub fn assert_nobody_is_held_up(server: &Server, floods: &[Flood]) {
     let before = Usage::of(server.server_pid()).expect("a server");
     let mut failures = Vec::new();
     for flood in floods {
-        let mut buyer = Buyer::of(server);
-        let undisturbed = buyer.buys_during(flood);
-        if undisturbed.is_ok() {
+        // Other tests share the cores, so a flood that was too much is sent again: what a server does
+        // wrong, it does each time.
+        let mut attempts = std::iter::repeat_with(|| {
+            let mut buyer = Buyer::of(server);
+            buyer.buys_during(flood)?;
             buyer.got_everything();
+            drop(buyer);
+            recovers(server.server_pid(), &before)
+        })
+        .take(ATTEMPTS);
+        let failed = |attempt: &Result<(), String>| attempt.is_err();
+        let whys: Vec<String> = attempts
+            .by_ref()
+            .take_while(failed)
+            .flat_map(Result::err)
+            .collect();
+        if whys.len() == ATTEMPTS {
+            failures.push(format!("{}: {whys:?}", flood.name));
         }
-        drop(buyer);
-        let outcome = undisturbed.and_then(|()| recovers(server.server_pid(), &before));
-        failures.extend(outcome.err().map(|why| format!("{}: {why}", flood.name)));
     }
     assert!(failures.is_empty(), "{failures:#?}");
 }
