@@ -30,7 +30,7 @@
 //! transport/connection  look ahead; refuse what the head shows, or have tiny_http read the request
 //! worker (Dispatcher)   count it against the rate limit -> channel, and wait for the response
 //! worker (Worker)       take what is there, on one snapshot:
-//! api/endpoint          route, method, role -> handler: parse into model types
+//! api/dispatch          route, method, role -> handler: parse into model types
 //!    a read             box_office on the worker's own connection           -> response
 //!    a write            box_office in the commit queue, store/commit: whoever has the baton runs
 //!                       BEGIN IMMEDIATE, all that wait, COMMIT (on disk)    -> response

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::Handled;
 use crate::api::auth::Auth;
-use crate::api::endpoint::{Call, Outcome, ROUTES};
+use crate::api::endpoint::{Call, Outcome};
+use crate::api::routes::ROUTES;
 use crate::api::state::Context;
 use crate::message::{Response, TEXT};
 
