@@ -15,6 +15,7 @@ mod suite {
     mod stampede;
 
     // Ends and beginnings, and what happens when the server cannot.
+    mod copies;
     mod crash;
     mod disk_faults;
     mod faults;

@@ -32,153 +32,46 @@ struct Table {
     insert: Statement,
 }
 
+/// Both statements, of one list of columns. `$number` is what a table is read in the order of.
+macro_rules! table {
+    ($name:ident, $where:literal, $number:literal, $given:tt, [$first:ident $(, $column:ident)*]) => {
+        Table {
+            name: stringify!($name),
+            is_of_event: $given.len() == 3,
+            list: Statement::new(
+                concat!(
+                    "SELECT ", $number, ", ", stringify!($first) $(, ", ", stringify!($column))*,
+                    " FROM ", stringify!($name), " WHERE ", $where, $number, " > :after",
+                    " ORDER BY ", $number, " LIMIT :limit"
+                ),
+                &$given,
+            ),
+            insert: Statement::new(
+                concat!(
+                    "INSERT INTO ", stringify!($name),
+                    " (", stringify!($first) $(, ", ", stringify!($column))*,
+                    ") VALUES (:", stringify!($first) $(, ", :", stringify!($column))*, ")"
+                ),
+                &[stringify!($first) $(, stringify!($column))*],
+            ),
+        }
+    };
+    ($name:ident by $number:literal: $columns:tt) => {
+        table!($name, "", $number, ["after", "limit"], $columns)
+    };
+    ($name:ident of an event by $number:literal: $columns:tt) => {
+        table!($name, "event_id = :event_id AND ", $number, ["event_id", "after", "limit"], $columns)
+    };
+}
+
 static TABLES: [Table; 7] = [
-    Table {
-        name: "api_keys",
-        is_of_event: false,
-        list: Statement::new(
-            include_str!("../../sql/copy_api_keys_list.sql"),
-            &["after", "limit"],
-        ),
-        insert: Statement::new(
-            include_str!("../../sql/copy_api_keys_insert.sql"),
-            &[
-                "id",
-                "key_sha256",
-                "role",
-                "name",
-                "created_at",
-                "revoked_at",
-            ],
-        ),
-    },
-    Table {
-        name: "events",
-        is_of_event: false,
-        list: Statement::new(
-            include_str!("../../sql/copy_events_list.sql"),
-            &["after", "limit"],
-        ),
-        insert: Statement::new(
-            include_str!("../../sql/copy_events_insert.sql"),
-            &[
-                "id",
-                "name",
-                "total_spots",
-                "available_spots",
-                "status",
-                "changes",
-                "starts_at",
-                "sales_open_at",
-                "sales_close_at",
-                "hold_ms",
-                "created_at",
-                "owner_key_id",
-                "party_max",
-                "hold_max_ms",
-                "public_sale",
-                "waiting",
-                "waiting_max",
-                "joined",
-            ],
-        ),
-    },
-    Table {
-        name: "tickets",
-        is_of_event: false,
-        list: Statement::new(
-            include_str!("../../sql/copy_tickets_list.sql"),
-            &["after", "limit"],
-        ),
-        insert: Statement::new(
-            include_str!("../../sql/copy_tickets_insert.sql"),
-            &[
-                "seq",
-                "ticket_id",
-                "event_id",
-                "email",
-                "email_folded",
-                "status",
-                "created_at",
-                "expires_at",
-                "confirmed_at",
-                "cancelled_at",
-                "cancel_reason",
-                "checked_in_at",
-                "spots",
-                "checked_in_spots",
-                "payment_ref",
-                "place",
-                "offered_at",
-            ],
-        ),
-    },
-    Table {
-        name: "idempotency_keys",
-        is_of_event: false,
-        list: Statement::new(
-            include_str!("../../sql/copy_idempotency_keys_list.sql"),
-            &["after", "limit"],
-        ),
-        insert: Statement::new(
-            include_str!("../../sql/copy_idempotency_keys_insert.sql"),
-            &[
-                "seq",
-                "key_digest",
-                "request",
-                "body",
-                "event_id",
-                "ticket_seq",
-            ],
-        ),
-    },
-    Table {
-        name: "ledger",
-        is_of_event: true,
-        list: Statement::new(
-            include_str!("../../sql/copy_ledger_list.sql"),
-            &["event_id", "after", "limit"],
-        ),
-        insert: Statement::new(
-            include_str!("../../sql/copy_ledger_insert.sql"),
-            &[
-                "event_id",
-                "n",
-                "at",
-                "kind",
-                "ticket_seq",
-                "spots",
-                "available_spots",
-                "party",
-                "payment_ref",
-                "waiting",
-            ],
-        ),
-    },
-    Table {
-        name: "line_blocks",
-        is_of_event: true,
-        list: Statement::new(
-            include_str!("../../sql/copy_line_blocks_list.sql"),
-            &["event_id", "after", "limit"],
-        ),
-        insert: Statement::new(
-            include_str!("../../sql/copy_line_blocks_insert.sql"),
-            &["event_id", "block", "waiting"],
-        ),
-    },
-    Table {
-        name: "sales_windows",
-        is_of_event: true,
-        list: Statement::new(
-            include_str!("../../sql/copy_sales_windows_list.sql"),
-            &["event_id", "after", "limit"],
-        ),
-        insert: Statement::new(
-            include_str!("../../sql/copy_sales_windows_insert.sql"),
-            &["event_id", "n", "sales_open_at", "sales_close_at"],
-        ),
-    },
+    table!(api_keys by "id": [id, key_sha256, role, name, created_at, revoked_at]),
+    table!(events by "id": [id, name, total_spots, available_spots, status, changes, starts_at, sales_open_at, sales_close_at, hold_ms, created_at, owner_key_id, party_max, hold_max_ms, public_sale, waiting, waiting_max, joined, payment_url]),
+    table!(tickets by "seq": [seq, ticket_id, event_id, email, email_folded, status, created_at, expires_at, confirmed_at, cancelled_at, cancel_reason, checked_in_at, spots, checked_in_spots, payment_ref, place, offered_at]),
+    table!(idempotency_keys by "seq": [seq, key_digest, request, body, event_id, ticket_seq]),
+    table!(ledger of an event by "n": [event_id, n, at, kind, ticket_seq, spots, available_spots, party, payment_ref, waiting]),
+    table!(line_blocks of an event by "block + 1": [event_id, block, waiting]),
+    table!(sales_windows of an event by "n": [event_id, n, sales_open_at, sales_close_at]),
 ];
 
 /// Copies one snapshot of `from` into `to`, which has no sale. `progress` is told the table at work

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::model::Timestamp;
 
 /// So many parameters a statement has at most.
-const PARAMETERS_MAX: usize = 18;
+const PARAMETERS_MAX: usize = 20;
 
 /// A value that is given to a statement or read from a row.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,2 +1,0 @@
-INSERT INTO line_blocks (event_id, block, waiting)
-VALUES (:event_id, :block, :waiting);
