@@ -23,7 +23,7 @@ bootstrap:
     loop_wait: 2
     retry_timeout: 3
     primary_start_timeout: 0
-    synchronous_mode: true
+    synchronous_mode: quorum
     synchronous_mode_strict: true
     postgresql:
       use_pg_rewind: true
@@ -245,8 +245,8 @@ class Cluster:
         return self.with_role("leader")
 
     def standby(self):
-        """The synchronous one."""
-        return self.with_role("sync_standby")
+        """One of those of which one has to have a sale on its disk."""
+        return self.with_role("quorum_standby")
 
     def is_whole(self):
         members = self.members()

@@ -134,8 +134,7 @@ class StandbyDies(Failure):
         self.before[1].die()
 
     def has_shown(self):
-        standby = self.cluster.standby()
-        return standby is not None and standby is not self.before[1]
+        return self.cluster.members().get(self.before[1].name, {}).get("state") != "streaming"
 
 
 class EtcdLeaderDies(NothingDies):
