@@ -110,7 +110,7 @@ pub fn run(config: &Config, listening: Listening) -> Result<End, StartError> {
     ));
     let watching = Watching {
         watch: state.watch.clone(),
-        thread: api::Watch::start(&state)?,
+        thread: api::start_looking(&state)?,
     };
     let (workers, dispatcher) = Workers::start(readers, &state)?;
     let dispatcher = Arc::new(dispatcher);

@@ -2,23 +2,13 @@
 
 use serde_json::json;
 
-use super::endpoint::Reach;
 use super::rate_limit::Standing;
-use super::state::{Context, State};
+use super::state::{Auth, Context, State};
 use crate::box_office;
 use crate::error::Error;
 use crate::message::{ClientAddress, Code, Field, Headers, Problem};
 use crate::model::{ApiKey, KeyHolder, Role, TicketId};
 use crate::store::Tx;
-
-/// Where a request's role comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// The header `X-Role`, which is believed.
-    Role,
-    /// A key in `Authorization: Bearer` (RFC 6750, 2.1).
-    Key,
-}
 
 /// Who asks, once it is known that they may.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,6 +17,14 @@ pub struct Caller {
     pub key_id: Option<i64>,
     /// Set for an organizer with a key, who reaches nothing but the events made with it.
     pub organizer_key: Option<i64>,
+}
+
+/// Whose thing the `{id}` in a path has to be, if an organizer's key asks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reach {
+    Everything,
+    OwnEvents,
+    TicketsOfOwnEvents,
 }
 
 /// Whether no role and no key is shown, and none is needed: the event that the path leads to is sold

@@ -2,12 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::auth::{self, Auth, Caller};
+use super::auth::{self, Caller};
 use super::body::ACCEPT_PATCH;
 use super::cors::Cors;
 use super::endpoint::{Call, Outcome, Route};
-use super::routes::{GET, PATCH, locate, match_path, why_not_found};
-use super::state::{Context, Settings};
+use super::routes::{GET, PATCH, ROUTES, locate, match_path, why_not_found};
+use super::state::{Auth, Context, Settings};
 use crate::error::Error;
 use crate::message::{Code, Field, Problem, Request, Response};
 
@@ -84,6 +84,7 @@ fn dispatch(context: &Context, request: &Request) -> Result<Outcome, Problem> {
         reach: route.reach,
         id,
         caller,
+        routes: &ROUTES,
     };
     (endpoint.handler)(context, &call)
 }

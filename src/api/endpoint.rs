@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::auth::Caller;
+use super::auth::{Caller, Reach};
 use super::state::Context;
 use crate::error::Error;
 use crate::message::{Code, Problem, Request, Response};
@@ -17,6 +17,8 @@ pub struct Call<'r> {
     /// What stands in the place of `{id}`, or nothing.
     pub id: &'r str,
     pub caller: Caller,
+    /// All that there are.
+    pub routes: &'static [Route],
 }
 
 pub enum Outcome {
@@ -47,14 +49,6 @@ pub struct Route {
     pub reach: Reach,
     pub endpoints: &'static [Endpoint],
     pub counters: RouteCounters,
-}
-
-/// Whose thing the `{id}` in a path has to be, if an organizer's key asks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Reach {
-    Everything,
-    OwnEvents,
-    TicketsOfOwnEvents,
 }
 
 pub struct Endpoint {

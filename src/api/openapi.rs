@@ -8,9 +8,9 @@ use schemars::transform::RecursiveTransform;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{Endpoint, Reach, Route};
+use super::auth::Reach;
+use super::endpoint::{Endpoint, Route};
 use super::handlers::csv_head;
-use super::routes::ROUTES;
 use crate::message::Code;
 use crate::model::TicketStatus;
 use problems::{by_status, problem_responses, problem_schema, response_name};
@@ -37,7 +37,7 @@ const OF_A_BODY: &[Code] = &[
 ];
 
 /// `base_path` is where the server is mounted.
-pub fn document(base_path: &str) -> Value {
+pub fn document(routes: &[Route], base_path: &str) -> Value {
     // Null is what the code has for a member that was left out; a client would send it.
     let without_null_default = |schema: &mut Schema| {
         if schema.get("default") == Some(&Value::Null) {
@@ -49,7 +49,7 @@ pub fn document(base_path: &str) -> Value {
         .with_transform(RecursiveTransform(without_null_default));
     let mut schemas = settings.into_generator();
     let mut paths = Map::new();
-    for route in &ROUTES {
+    for route in routes {
         let mut operations = Map::new();
         for endpoint in route.endpoints {
             let operation = operation(&mut schemas, route, endpoint);

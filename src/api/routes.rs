@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::endpoint::{Endpoint, Reach, Route, route, unlimited};
+use super::auth::Reach;
+use super::endpoint::{Endpoint, Route, route, unlimited};
 use super::handlers::service::{Health, Readiness};
 use super::handlers::tickets::{Buyer, Guests, Holder, Payer, Returner};
 use super::handlers::{Nothing, changes, events, index, metrics, pages, service, tickets};

@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ipnet::IpNet;
 
-use super::auth::Auth;
 use super::cors::Cors;
 use super::rate_limit::{Limiter, RateLimit};
 use super::sold_out::SoldOut;
@@ -20,6 +19,15 @@ use crate::verify::{EventReport, Unready, verify_event};
 
 /// A commit tells for so long that others can be made.
 const PROOF_HOLDS_NS: u64 = 1_000_000_000;
+
+/// Where a request's role comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// The header `X-Role`, which is believed.
+    Role,
+    /// A key in `Authorization: Bearer` (RFC 6750, 2.1).
+    Key,
+}
 
 /// What the API can be told.
 pub struct Settings {

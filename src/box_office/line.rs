@@ -4,9 +4,8 @@
 //! goes to the first who fits; who does not fit keeps the place.
 
 use super::ledger::enter;
-use super::register::Registration;
 use crate::error::Error;
-use crate::model::{LedgerKind, Ticket, TicketStatus, Timestamp};
+use crate::model::{LedgerKind, Registration, Ticket, TicketStatus, Timestamp};
 use crate::store::{Account, Entry, Tx};
 
 /// From so many free spots on, those at the head of the line are served by statements for all of

@@ -26,7 +26,7 @@ pub use keys::{
 };
 pub use line::events_with_line_due;
 pub use once::{Done, Replay};
-pub use register::{Registration, check_can_register, register};
+pub use register::{check_can_register, register};
 pub use tickets::{
     TicketFilter, TicketRequest, cancel_ticket, check_in, confirm, extend, find_by_door_code,
     list_tickets, show_door_code, show_ticket,

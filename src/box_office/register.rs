@@ -6,9 +6,7 @@ use super::holds::{release_hold, release_holds};
 use super::line::{join_line, serve_line};
 use super::once::{Done, Subject, check_replay, once};
 use crate::error::Error;
-use crate::model::{
-    Email, EventStatus, IdempotencyKey, LedgerKind, Sale, Ticket, TicketId, Timestamp,
-};
+use crate::model::{EventStatus, LedgerKind, Registration, Sale, Ticket, Timestamp};
 use crate::store::{Account, Entry, Tx};
 
 /// At most so many expired holds are released by one sale: enough for the largest party, and no
@@ -16,19 +14,6 @@ use crate::store::{Account, Entry, Tx};
 const RELEASED_PER_SALE_MAX: i64 = 100;
 /// With a line all of them are, because what they leave is the line's; so many in one transaction.
 const RELEASED_FOR_LINE_MAX: i64 = 2_000;
-
-/// What a buyer asks for.
-#[derive(Clone, Debug)]
-pub struct Registration {
-    pub event_id: i64,
-    pub email: Email,
-    pub spots: i64,
-    /// Whether to stand in line, if there are too few spots.
-    pub waits: bool,
-    pub key: Option<IdempotencyKey>,
-    /// The ticket's id, should one be sold.
-    pub ticket_id: TicketId,
-}
 
 /// Sells the party's spots, all of them or none, if nobody in line can use them; otherwise gives a
 /// place in line to who wants to wait.

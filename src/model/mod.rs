@@ -46,7 +46,7 @@ pub use input::{Whole, given};
 pub use key::IdempotencyKey;
 pub use ledger::{Change, LedgerKind};
 pub use ticket::{
-    CancelReason, OwnTicket, PartySpots, PaymentRef, Ticket, TicketId, TicketRecord, TicketStatus,
-    status_at,
+    CancelReason, OwnTicket, PartySpots, PaymentRef, Registration, Ticket, TicketId, TicketRecord,
+    TicketStatus, status_at,
 };
 pub use time::Timestamp;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::{NoContext, Uuid};
 
-use super::Timestamp;
 use super::input::Whole;
+use super::{Email, IdempotencyKey, Timestamp};
 
 const PAYMENT_REF_BYTES_MAX: usize = 255;
 
@@ -261,4 +261,17 @@ impl TicketRecord {
             ..self.when_reserved()
         }
     }
+}
+
+/// What a buyer asks for.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    pub event_id: i64,
+    pub email: Email,
+    pub spots: i64,
+    /// Whether to stand in line, if there are too few spots.
+    pub waits: bool,
+    pub key: Option<IdempotencyKey>,
+    /// The ticket's id, should one be sold.
+    pub ticket_id: TicketId,
 }

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use ureq::Agent;
 
-use super::source::{Url, retry_after};
+use super::source::{Message, Url, retry_after};
 
 /// For all of a call: who takes longer is told again.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
@@ -40,12 +40,6 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret")
     }
-}
-
-/// What is told. The id is the same each time that it is.
-pub struct Message {
-    pub id: String,
-    pub body: String,
 }
 
 pub enum Told {

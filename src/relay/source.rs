@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use ureq::http::Response;
 use ureq::{Agent, Body, RequestBuilder};
 
-use super::receiver::Message;
 use crate::model::Timestamp;
 
 /// A server that has nothing to say says so four times in this.
@@ -15,6 +14,12 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// While other events wait to be followed, one that nothing happens to makes room.
 const SILENCE_MAX_IN_TURN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// What is told. The id is the same each time that it is.
+pub struct Message {
+    pub id: String,
+    pub body: String,
+}
 
 /// Where to.
 #[derive(Clone, Debug)]

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::look_ahead::IDLE;
 use listenfd::ListenFd;
 use socket2::{Domain, SockAddr, Socket, TcpKeepalive, Type};
 
 /// What Linux allows by default. Who comes when it is full is not answered, and tries again a second
 /// later.
 const BACKLOG: i32 = 4_096;
+/// A connection on which nothing is said for so long is closed (as long as nginx keeps one).
+const IDLE: Duration = Duration::from_secs(60);
 /// A response, or a piece of a long one, has to be taken within this. Otherwise the client is cut off.
 const SENT_WITHIN: Duration = Duration::from_secs(30);
 

@@ -18,8 +18,6 @@ use nix::sys::socket::MsgFlags;
 use super::socket::Socket;
 use crate::message::{BODY_BYTES_MAX, Head, Headers, Request};
 
-/// A connection on which nothing is said for so long is closed (as long as nginx keeps one).
-pub const IDLE: Duration = Duration::from_secs(60);
 /// A head, and also a body, has to be there so long after its beginning.
 pub const COMPLETE_WITHIN: Duration = Duration::from_secs(15);
 const HEAD_BYTES_MAX: usize = 16 * 1024;

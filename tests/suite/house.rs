@@ -88,6 +88,75 @@ fn imports_point_down_only() {
     );
 }
 
+/// The file that a path of modules leads to, as far as there are files, or none.
+fn file_of(src: &Path, modules: &[String]) -> Option<PathBuf> {
+    (1..=modules.len()).rev().find_map(|n| {
+        let path: PathBuf = src.join(modules[..n].iter().collect::<PathBuf>());
+        let files = [path.with_extension("rs"), path.join("mod.rs")];
+        files.into_iter().find(|file| file.is_file())
+    })
+}
+
+/// The files that it imports from by name; what another file hands on counts for that one.
+fn imports(src: &Path, file: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(file).expect("a source file");
+    let inside = file.strip_prefix(src).expect("below src");
+    let mut own: Vec<String> = inside
+        .with_extension("")
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| name != "mod")
+        .collect();
+    let lines = text.lines().filter_map(|line| {
+        let line = line.trim_start_matches("pub ").strip_prefix("use ")?;
+        Some(line.to_owned())
+    });
+    own.push(String::new());
+    let found = lines.filter_map(|line| {
+        let mut modules = own[..own.len() - 1].to_vec();
+        let names = line.split(['{', ';', ' ']).next()?.split("::");
+        let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+        match *names.first()? {
+            "crate" => modules.clear(),
+            "super" => {}
+            _ => return None,
+        }
+        for name in names {
+            match name {
+                "crate" => {}
+                "super" => drop(modules.pop()),
+                name => modules.push(name.to_owned()),
+            }
+        }
+        file_of(src, &modules)
+    });
+    found.filter(|found| found != file).collect()
+}
+
+#[test]
+fn no_files_import_from_each_other_in_a_circle() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut left: Vec<(PathBuf, Vec<PathBuf>)> = sources(&src)
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|e| e == "rs"))
+        .map(|file| (file.clone(), imports(&src, &file)))
+        .collect();
+    let all: usize = left.iter().map(|(_, imports)| imports.len()).sum();
+    assert!(all > 300, "only {all} imports were found");
+    // Whoever imports from nobody that is left is in no circle.
+    loop {
+        let names: Vec<PathBuf> = left.iter().map(|(file, _)| file.clone()).collect();
+        left.retain(|(_, imports)| imports.iter().any(|file| names.contains(file)));
+        if left.len() == names.len() {
+            break;
+        }
+    }
+    assert!(
+        left.is_empty(),
+        "these are in a circle, or import from one: {left:#?}"
+    );
+}
+
 #[test]
 fn what_a_request_means_and_how_it_comes_know_nothing_of_each_other() {
     for (room, other) in [

@@ -3,10 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Handled;
-use crate::api::auth::Auth;
 use crate::api::endpoint::{Call, Outcome};
-use crate::api::routes::ROUTES;
-use crate::api::state::Context;
+use crate::api::state::{Auth, Context};
 use crate::message::{Response, TEXT};
 
 /// Role, arguments and path of calls worth trying, in the order of a ticket's life.
@@ -28,12 +26,12 @@ const EXAMPLES: [(&str, &str, &str); 7] = [
     ("organizer", "-H 'Accept: text/csv'", "/events/1/tickets"),
 ];
 
-pub fn show(context: &Context, _: &Call) -> Handled {
+pub fn show(context: &Context, call: &Call) -> Handled {
     let mut text = format!(
         "lastseat {} sells the last seat exactly once.\n\n",
         env!("CARGO_PKG_VERSION")
     );
-    for route in &ROUTES {
+    for route in call.routes {
         for endpoint in route.endpoints {
             let role = endpoint.role.map_or("anyone", |role| role.as_str());
             let _ = writeln!(text, "{:<7}{:<27}{role}", endpoint.method, route.path);

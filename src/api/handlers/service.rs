@@ -28,7 +28,8 @@ pub fn show_problem(_: &Context, call: &Call) -> Handled {
 
 pub fn show_openapi(context: &Context, call: &Call) -> Handled {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
-    let render = || format!("{}\n", openapi::document(context.state.settings.base_path));
+    let base_path = context.state.settings.base_path;
+    let render = || format!("{}\n", openapi::document(call.routes, base_path));
     let response = Response::new(200, JSON, DOCUMENT.get_or_init(render).as_str());
     let headers = &call.request.head.headers;
     Ok(Outcome::Respond(cached(headers, response)))

@@ -11,11 +11,12 @@ use crate::api::body::{self, invalid};
 use crate::api::endpoint::{Call, Outcome};
 use crate::api::pagination::{Page, parameter};
 use crate::api::state::Context;
-use crate::box_office::{self, Done, Registration, TicketFilter, TicketRequest};
+use crate::box_office::{self, Done, TicketFilter, TicketRequest};
 use crate::error::Error;
 use crate::message::{Problem, Response, SVG, prefers_text};
 use crate::model::{
-    DoorCode, Email, IdempotencyKey, PartySpots, PaymentRef, Ticket, TicketId, TicketStatus, given,
+    DoorCode, Email, IdempotencyKey, PartySpots, PaymentRef, Registration, Ticket, TicketId,
+    TicketStatus, given,
 };
 use crate::store::{Scope, Tx};
 

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
-use super::auth::Auth;
+use super::state::Auth;
 
 /// The first is for whoever asks for none of them.
 pub const LANGUAGES: [&str; 2] = ["en", "de"];
