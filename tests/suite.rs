@@ -92,6 +92,8 @@ mod suite {
     mod reaper;
     #[cfg(feature = "relay")]
     mod relay;
+    #[cfg(feature = "relay")]
+    mod relay_tls;
     mod report;
     mod schema;
     mod schema_by_hand;

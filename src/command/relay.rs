@@ -8,7 +8,7 @@ use log::LevelFilter;
 
 use super::{Failure, print};
 use crate::logging;
-use crate::relay::{self, Events, Plan, Secret, Url};
+use crate::relay::{self, Authorities, Events, Plan, Secret, Url};
 use crate::signals;
 
 #[derive(Args, Debug)]
@@ -55,6 +55,10 @@ pub struct Relay {
     )]
     position: PathBuf,
 
+    /// Who vouches for the server and the receiver instead of those whom browsers know: certificates, as PEM
+    #[arg(long, env = "LASTSEAT_RELAY_CA_FILE", value_name = "FILE", value_parser = Authorities::read)]
+    ca_file: Option<Authorities>,
+
     /// Where its lag is written for Prometheus's textfile collector, as in relay.prom
     #[arg(long, env = "LASTSEAT_RELAY_METRICS_FILE", value_name = "FILE")]
     metrics_file: Option<PathBuf>,
@@ -86,6 +90,7 @@ impl Relay {
                 secrets: self.secret,
                 position: self.position,
                 metrics_file: self.metrics_file,
+                authorities: self.ca_file,
             },
             &stops,
         );

@@ -10,6 +10,7 @@ mod position;
 mod receiver;
 mod source;
 mod status;
+mod tls;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use receiver::{Receiver, Told};
 pub use source::Url;
 use source::{Change, Seen, Source, Trouble};
 use status::Status;
+pub use tls::Authorities;
 
 /// So many events are followed at a time; of more, each in its turn.
 const FOLLOWED_MAX: usize = 64;
@@ -53,6 +55,8 @@ pub struct Plan {
     pub secrets: Vec<Secret>,
     pub position: PathBuf,
     pub metrics_file: Option<PathBuf>,
+    /// Who vouches for both. None: those whom browsers know.
+    pub authorities: Option<Authorities>,
 }
 
 struct Relay {
@@ -72,8 +76,8 @@ pub fn run(plan: Plan, stops: &End<()>) -> Result<(), String> {
     let (end, ends) = bounded(1);
     let relay = Arc::new(Relay {
         positions: Positions::read(plan.position)?,
-        source: Source::new(plan.from, plan.key),
-        receiver: Receiver::new(plan.to, plan.secrets),
+        source: Source::new(plan.from, plan.key, plan.authorities.as_ref()),
+        receiver: Receiver::new(plan.to, plan.secrets, plan.authorities.as_ref()),
         status: Status::new(plan.metrics_file),
         waiting: unbounded(),
         end,

@@ -9,6 +9,7 @@ use sha2::Sha256;
 use ureq::Agent;
 
 use super::source::{Message, Url, retry_after};
+use super::tls::{Authorities, tls};
 
 /// For all of a call: who takes longer is told again.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
@@ -57,8 +58,9 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    pub fn new(url: Url, secrets: Vec<Secret>) -> Receiver {
+    pub fn new(url: Url, secrets: Vec<Secret>, authorities: Option<&Authorities>) -> Receiver {
         let config = Agent::config_builder()
+            .tls_config(tls(authorities))
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_global(Some(CALL_WITHIN))

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use ureq::http::Response;
 use ureq::{Agent, Body, RequestBuilder};
 
+use super::tls::{Authorities, tls};
 use crate::model::Timestamp;
 
 /// A server that has nothing to say says so four times in this.
@@ -85,8 +86,9 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn new(url: Url, key: Option<String>) -> Source {
+    pub fn new(url: Url, key: Option<String>, authorities: Option<&Authorities>) -> Source {
         let config = Agent::config_builder()
+            .tls_config(tls(authorities))
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_connect(Some(ANSWER_WITHIN))

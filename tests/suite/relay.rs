@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,7 +24,7 @@ const NEXT_SECRET: &str = "whsec_bmV4dCBzZWNyZXQsIGp1c3QgYXMgbG9uZyE=";
 
 /// What the receiver was told, each time.
 #[derive(Clone, Debug)]
-struct Told {
+pub struct Told {
     id: String,
     event: i64,
     n: i64,
@@ -37,15 +37,24 @@ struct Told {
 type Answer = Box<dyn Fn(usize) -> Option<(u16, String)> + Send + Sync>;
 
 /// A small webhook receiver.
-struct Receiver {
+pub struct Receiver {
     url: String,
     told: Arc<Mutex<Vec<Told>>>,
 }
 
 impl Receiver {
     fn start(answer: impl Fn(usize) -> Option<(u16, String)> + Send + Sync + 'static) -> Receiver {
+        Receiver::speaking("http", |stream| stream, answer)
+    }
+
+    /// `scheme` is what `wrap` has a connection speak.
+    pub fn speaking<S: Read + Write + 'static>(
+        scheme: &str,
+        wrap: impl Fn(TcpStream) -> S + Clone + Send + 'static,
+        answer: impl Fn(usize) -> Option<(u16, String)> + Send + Sync + 'static,
+    ) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hook/", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}/hook/", listener.local_addr().unwrap());
         let told = Arc::new(Mutex::new(Vec::new()));
         let (answer, requests): (Arc<Answer>, _) =
             (Arc::new(Box::new(answer)), Arc::new(AtomicUsize::new(0)));
@@ -53,7 +62,8 @@ impl Receiver {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (all, answer, requests) = (all.clone(), answer.clone(), requests.clone());
-                std::thread::spawn(move || receive(&stream, &all, &answer, &requests));
+                let wrap = wrap.clone();
+                std::thread::spawn(move || receive(wrap(stream), &all, &answer, &requests));
             }
         });
         Receiver { url, told }
@@ -63,7 +73,7 @@ impl Receiver {
         Receiver::start(|_| Some((204, String::new())))
     }
 
-    fn told(&self) -> Vec<Told> {
+    pub fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
     }
 
@@ -79,7 +89,7 @@ impl Receiver {
     }
 
     #[track_caller]
-    fn wait_for(&self, event: i64, changes: i64) {
+    pub fn wait_for(&self, event: i64, changes: i64) {
         let all: Vec<i64> = (1..=changes).collect();
         let is_told = || self.first_told(event).len() >= all.len();
         assert!(
@@ -93,7 +103,7 @@ impl Receiver {
 
 /// Serves one connection.
 fn receive(
-    stream: &TcpStream,
+    stream: impl Read + Write,
     all: &Mutex<Vec<Told>>,
     answer: &Answer,
     requests: &AtomicUsize,
@@ -145,7 +155,7 @@ fn receive(
         });
         let (status, header) = answer(requests.fetch_add(1, Ordering::Relaxed))?;
         let answer = format!("HTTP/1.1 {status} -\r\n{header}Content-Length: 0\r\n\r\n");
-        { stream }.write_all(answer.as_bytes()).ok()?;
+        reader.get_mut().write_all(answer.as_bytes()).ok()?;
     }
 }
 
@@ -159,13 +169,13 @@ fn sign(secret: &str, signed: &str) -> String {
     format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-struct Relay {
+pub struct Relay {
     child: Child,
     log: PathBuf,
 }
 
 impl Relay {
-    fn start(folder: &Path, server: &Server, receiver: &Receiver, flags: &[&str]) -> Relay {
+    pub fn start(folder: &Path, server: &Server, receiver: &Receiver, flags: &[&str]) -> Relay {
         let log = folder.join("relay.log");
         let output = std::fs::File::options()
             .create(true)
@@ -184,7 +194,7 @@ impl Relay {
         Relay { child, log }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
@@ -195,7 +205,7 @@ impl Relay {
 
     /// Its exit code.
     #[track_caller]
-    fn wait(&mut self) -> Option<i32> {
+    pub fn wait(&mut self) -> Option<i32> {
         let mut ended = None;
         let has_ended = wait_until(PATIENCE, || {
             ended = self.child.try_wait().unwrap();
