@@ -94,7 +94,7 @@ fn run_scenarios(only: Option<&str>, rounds: usize, time: Duration) -> u64 {
 /// The yardstick first, then the scenarios whose name has that word in it.
 fn start(only: Option<&str>) -> Vec<Scenario> {
     type Start = fn(&'static str) -> Scenario;
-    let all: [(&str, Start); 11] = [
+    let all: [(&str, Start); 13] = [
         ("register, durability full", |name| {
             scenarios::register(name, &[])
         }),
@@ -102,6 +102,7 @@ fn start(only: Option<&str>) -> Vec<Scenario> {
             "register, 200 streams open",
             scenarios::register_beside_streams,
         ),
+        ("register, 100,000 in line", scenarios::register_beside_line),
         ("register with keys", scenarios::register_with_keys),
         ("register, durability normal", |name| {
             scenarios::register(name, &["--durability", "normal"])
@@ -110,6 +111,7 @@ fn start(only: Option<&str>) -> Vec<Scenario> {
             scenarios::register(name, &["--commit-batch", "1"])
         }),
         ("sold out", scenarios::sold_out),
+        ("sold out, 100,000 in line", scenarios::sold_out_behind_line),
         ("GET one event", scenarios::show_event),
         ("list of one event", scenarios::list_events),
         ("confirm", scenarios::confirm),

@@ -95,6 +95,29 @@ pub fn register_with_keys(name: &'static str) -> Scenario {
     Scenario::repeated(name, server, move || requests::buyer_with_key(event))
 }
 
+/// While 100,000 stand in line for another event of the same file.
+pub fn register_beside_line(name: &'static str) -> Scenario {
+    let (server, _) = server_with_line();
+    let event = server.create_event("bench", EVENT_SPOTS);
+    Scenario::repeated(name, server, move || requests::buyer(event))
+}
+
+/// By an event for which 100,000 stand in line.
+pub fn sold_out_behind_line(name: &'static str) -> Scenario {
+    let (server, event) = server_with_line();
+    Scenario::repeated(name, server, move || requests::late_buyer(event))
+}
+
+fn server_with_line() -> (Server, i64) {
+    let server = server(&["--hold", "1h"]);
+    let event = server.create_event("wanted", 1);
+    server
+        .register(event, "winner@example.com")
+        .expect_status(201);
+    fill::line(server.db_path(), event, 100_000);
+    (server, event)
+}
+
 /// With 200 streams open, half of them of the event's ledger.
 pub fn register_beside_streams(name: &'static str) -> Scenario {
     let server = server(&[]);
