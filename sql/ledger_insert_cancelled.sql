@@ -4,7 +4,7 @@
 INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party, waiting)
 SELECT event_id, :n + row_number() OVER live, :now, 'cancelled', seq,
        CASE status WHEN 'waiting' THEN 0 ELSE spots END,
-       :available_spots + sum(CASE status WHEN 'waiting' THEN 0 ELSE spots END) OVER live, spots,
+       :available_spots + CAST(sum(CASE status WHEN 'waiting' THEN 0 ELSE spots END) OVER live AS bigint), spots,
        :waiting - sum(CASE status WHEN 'waiting' THEN 1 ELSE 0 END) OVER live
 FROM tickets
 WHERE event_id = :event_id AND status <> 'cancelled' AND (status <> 'reserved' OR expires_at > :now)

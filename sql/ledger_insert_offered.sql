@@ -3,7 +3,7 @@
 INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party, waiting)
 SELECT :event_id, :n + row_number() OVER line, :now, 'offered', seq, -spots, :available_spots - taken, spots,
        :waiting - row_number() OVER line
-FROM (SELECT seq, place, spots, sum(spots) OVER (ORDER BY place) AS taken
+FROM (SELECT seq, place, spots, CAST(sum(spots) OVER (ORDER BY place) AS bigint) AS taken
       FROM (SELECT seq, place, spots FROM tickets
             WHERE event_id = :event_id AND status = 'waiting'
             ORDER BY place

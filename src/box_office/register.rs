@@ -106,13 +106,13 @@ fn sell(
 ) -> Result<(Ticket, Subject), Error> {
     let (event_id, spots) = (asked.event_id, asked.spots);
     let account = make_room(tx, now, asked, sale, account)?;
-    if !tx.event_take_spots(account, spots) {
+    let expires_at = now.plus_ms(sale.hold_ms);
+    if !tx.event_take_spots(account, spots, expires_at) {
         let (sale, account) = find_sale(tx, asked)?;
         check_line(&sale, account, asked)?;
         let (ticket, seq) = join_line(tx, now, asked, account)?;
         return Ok((ticket, Subject::Ticket(seq)));
     }
-    let expires_at = now.plus_ms(sale.hold_ms);
     let (id, email) = (asked.ticket_id, &asked.email);
     let seq = tx.ticket_insert(&id, event_id, email, spots, now, expires_at)?;
     let entry = Entry::of_ticket(LedgerKind::Reserved, seq, spots).taking();

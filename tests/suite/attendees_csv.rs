@@ -89,14 +89,17 @@ fn every_cell_is_quoted_and_none_is_a_formula() {
         ("a\"; +1@b", "a\"\"; '+1@b"),
     ];
     for (n, (email, _)) in by_hand.iter().enumerate() {
-        let sql = "INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
-                   VALUES (unhex(printf('%032d', ?1)), ?2, ?3, ?3, 'reserved', 1, 9000000000000)";
-        let db = server.db();
-        db.execute(sql, (n as i64, event, email)).unwrap();
-        let sql = "INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party)
-                   SELECT id, changes + 1 + ?1, 1, 'reserved', ?2, -1, 0, 1 FROM events WHERE id = ?3";
-        db.execute(sql, (n as i64, db.last_insert_rowid(), event))
-            .unwrap();
+        let (id, email) = (
+            server.literal(&format!("{n:032}")),
+            email.replace('\'', "''"),
+        );
+        server.change_by_hand(&format!(
+            "INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
+             VALUES ({id}, {event}, '{email}', '{email}', 'reserved', 1, 9000000000000);
+             INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party)
+             SELECT id, changes + 1 + {n}, 1, 'reserved', (SELECT max(seq) FROM tickets), -1, 0, 1
+             FROM events WHERE id = {event}"
+        ));
     }
     let csv = export(&server, event).expect_status(200).body;
     let rows: Vec<&str> = csv.split("\r\n").skip(1).collect();

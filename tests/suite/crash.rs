@@ -51,7 +51,7 @@ fn what_was_acknowledged_survives_any_number_of_crashes() {
             server.wait(PATIENCE);
             // Nobody is at the file now, and nothing new is acknowledged.
             crowd.assert_promises_kept(&server.db());
-            assert_sound(&db);
+            assert_sound(server.db_path());
             server = builder().listen(&address.to_string()).start();
             crowd.offer(server.create_event(&format!("Round {round}"), SPOTS));
         }
@@ -59,7 +59,7 @@ fn what_was_acknowledged_survives_any_number_of_crashes() {
     });
     crowd.assert_promises_kept(&server.db());
     crowd.assert_keys_remembered(usize::MAX);
-    assert_sound(&db);
+    assert_sound(server.db_path());
     println!("{} tickets acknowledged, all there", crowd.sold());
     assert!(crowd.sold() > rounds(), "hardly anything was sold");
 }

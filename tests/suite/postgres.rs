@@ -77,6 +77,11 @@ fn what_was_changed_while_the_guards_were_off_is_found() {
         ),
         ("missing", "DELETE FROM events WHERE id = 2"),
         ("foreign_keys", "DELETE FROM events WHERE id = 2"),
+        ("foreign_keys", "INSERT INTO line_blocks VALUES (9, 0, 0)"),
+        (
+            "foreign_keys",
+            "INSERT INTO sales_windows (event_id, n) VALUES (1, 99)",
+        ),
         ("missing", "DELETE FROM tickets WHERE seq = 2"),
         (
             "ticket_state",
@@ -96,7 +101,7 @@ fn what_was_changed_while_the_guards_were_off_is_found() {
         ),
         (
             "ledger_spots",
-            "UPDATE ledger SET spots = -2 WHERE event_id = 1 AND n = 2",
+            "ALTER TABLE ledger DROP CONSTRAINT ledger_check2; UPDATE ledger SET spots = -2 WHERE event_id = 1 AND n = 2",
         ),
         (
             "key_without_ticket",
@@ -216,8 +221,11 @@ fn every_statement_is_understood() {
             let lines = std::fs::read_to_string(&path).unwrap();
             let lines = lines.lines().map(|line| line.split("--").next().unwrap());
             let sql = lines.collect::<Vec<_>>().join("\n");
-            let prepared = psql(&base, &name, &format!("PREPARE s AS {}", numbered(&sql)));
-            assert!(prepared.is_ok(), "{path:?}: {prepared:?}");
+            // A value is sent as one of three types, and none is read as another.
+            let others = "SELECT kind FROM pg_prepared_statements, unnest(parameter_types) AS kind
+                          WHERE kind NOT IN ('bigint'::regtype, 'text'::regtype, 'bytea'::regtype)";
+            let sql = format!("PREPARE s AS {}; {others}", numbered(&sql));
+            assert_eq!(psql(&base, &name, &sql).as_deref(), Ok(""), "{path:?}");
             seen += 1;
         }
     }

@@ -2,7 +2,7 @@
 
 use super::contract_support::{Run, run, sell, unlimited};
 use crate::support::stampede::{Order, rush};
-use crate::support::{PATIENCE, Server, assert_sound, verify, wait_until};
+use crate::support::{PATIENCE, Server, assert_sound, postgres, verify, wait_until};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,7 @@ fn sold() -> Server {
 }
 
 fn spoil(db: &Path) {
-    let db = Connection::open(db).unwrap();
-    db.execute("UPDATE events SET available_spots = 0", [])
-        .unwrap();
+    postgres::change(db, "UPDATE events SET available_spots = 0");
 }
 
 fn verify_in_words(db: &Path) -> Run {

@@ -2,9 +2,10 @@
 //! that need more tickets than they have time to buy.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::Connection;
+
+use super::postgres;
 
 /// An event with tickets that were sold before.
 #[derive(Clone, Copy)]
@@ -86,13 +87,11 @@ fn event_sold(event: i64, sold: &Sold) -> String {
 
 /// Writes holds of an event that end at a moment (ms since the epoch), beside the server.
 pub fn holds(path: &Path, event: i64, count: i64, expire_at: i64) {
-    let db = Connection::open(path).expect("opens");
-    db.busy_timeout(Duration::from_secs(10)).expect("a timeout");
+    let id = postgres::numbered_id(path, &format!("{event:08x}"));
     let sql = format!(
-        "BEGIN IMMEDIATE;
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, expires_at)
-         SELECT unhex(printf('%08x%024x', {event}, i)), {event}, 'buyer-' || i || '@example.com',
+         SELECT {id}, {event}, 'buyer-' || i || '@example.com',
                 'buyer-' || i || '@example.com', 'reserved', 1, {expire_at} FROM n;
          INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party)
          SELECT e.id, e.changes + row_number() OVER sold, 1, 'reserved', t.seq, -1,
@@ -101,21 +100,18 @@ pub fn holds(path: &Path, event: i64, count: i64, expire_at: i64) {
          WHERE e.id = {event}
          WINDOW sold AS (ORDER BY t.seq);
          UPDATE events SET available_spots = available_spots - {count}, changes = changes + {count}
-         WHERE id = {event};
-         COMMIT;"
+         WHERE id = {event};"
     );
-    db.execute_batch(&sql).expect("writes the holds");
+    postgres::change(path, &sql);
 }
 
 /// Puts so many into the line of an event, beside the server, each alone.
 pub fn line(path: &Path, event: i64, count: i64) {
-    let db = Connection::open(path).expect("opens");
-    db.busy_timeout(Duration::from_secs(10)).expect("a timeout");
+    let id = postgres::numbered_id(path, &format!("ff{event:06x}"));
     let sql = format!(
-        "BEGIN IMMEDIATE;
-         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          INSERT INTO tickets (ticket_id, event_id, email, email_folded, status, created_at, place)
-         SELECT unhex(printf('ff%06x%024x', {event}, i)), {event}, 'line-' || i || '@example.com',
+         SELECT {id}, {event}, 'line-' || i || '@example.com',
                 'line-' || i || '@example.com', 'waiting', 1,
                 i + (SELECT joined FROM events WHERE id = {event}) FROM n;
          INSERT INTO ledger (event_id, n, at, kind, ticket_seq, spots, available_spots, party, waiting)
@@ -124,14 +120,13 @@ pub fn line(path: &Path, event: i64, count: i64) {
          FROM events AS e JOIN tickets AS t ON t.event_id = e.id AND t.place > e.joined
          WHERE e.id = {event}
          WINDOW line AS (ORDER BY t.seq);
-         INSERT INTO line_blocks SELECT event_id, place / 512, count(*) FROM tickets
+         INSERT INTO line_blocks SELECT {event}, place / 512, count(*) FROM tickets
          WHERE event_id = {event} AND status = 'waiting' GROUP BY place / 512
          ON CONFLICT (event_id, block) DO UPDATE SET waiting = excluded.waiting;
          UPDATE events SET joined = joined + {count}, waiting = waiting + {count}, changes = changes + {count}
-         WHERE id = {event};
-         COMMIT;"
+         WHERE id = {event};"
     );
-    db.execute_batch(&sql).expect("writes the line");
+    postgres::change(path, &sql);
 }
 
 /// Whether an event has a hold that nobody has swept up.

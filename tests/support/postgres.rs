@@ -4,6 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -63,6 +64,31 @@ pub fn as_file(url: &Path) -> Connection {
     db.query_row("SELECT count(*) FROM events", [], |_| Ok(()))
         .expect("reads the copy");
     db
+}
+
+/// Changes a database past its servers, in one transaction.
+#[track_caller]
+pub fn change(database: &Path, sql: &str) {
+    let text = database.to_string_lossy();
+    match text.rsplit_once('/') {
+        Some((base, name)) if is_url(database) => {
+            psql(base, name, sql).expect("changes the database");
+        }
+        _ => {
+            let db = Connection::open(database).expect("opens the database");
+            db.busy_timeout(Duration::from_secs(10)).expect("a timeout");
+            let sql = format!("BEGIN IMMEDIATE; {sql}; COMMIT");
+            db.execute_batch(&sql).expect("changes the database");
+        }
+    }
+}
+
+/// A ticket's id in such a change: these eight digits, and the number `i`.
+pub fn numbered_id(database: &Path, digits: &str) -> String {
+    match is_url(database) {
+        true => format!("decode('{digits}' || lpad(to_hex(i), 24, '0'), 'hex')"),
+        false => format!("unhex(printf('{digits}%024x', i))"),
+    }
 }
 
 /// Runs SQL past the servers; returns what it prints, or why it failed.

@@ -268,12 +268,7 @@ impl Server {
     /// Changes the database past the server; the SQL is any engine's.
     #[track_caller]
     pub fn change_by_hand(&self, sql: &str) {
-        if !postgres::is_url(&self.db_path) {
-            return self.db().execute_batch(sql).expect("changes the database");
-        }
-        let url = self.db_path.to_string_lossy();
-        let (base, name) = url.rsplit_once('/').expect("a database's name");
-        postgres::psql(base, name, sql).expect("changes the database");
+        postgres::change(&self.db_path, sql);
     }
 
     /// A ticket's id as the database writes it.

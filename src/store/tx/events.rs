@@ -209,16 +209,19 @@ impl Tx<'_> {
             self.settle_events()?;
             return self.sale_find(event_id, email);
         }
+        // The look may have been made before these were held.
+        let ends = [sale.next_expiry, Some(taken.first_expiry)];
         let sale = Sale {
             available_spots,
+            next_expiry: ends.into_iter().flatten().min(),
             ..sale.clone()
         };
         Ok(Some((sale, account)))
     }
 
-    /// Takes the spots of one ledger row. False: there are not so many left. The event itself is
-    /// written before anything else looks at it, under the same condition.
-    pub fn event_take_spots(&self, account: Account, spots: i64) -> bool {
+    /// Takes the spots of one ledger row, for a hold. False: there are not so many left. The event
+    /// itself is written before anything else looks at it, under the same condition.
+    pub fn event_take_spots(&self, account: Account, spots: i64, expires_at: Timestamp) -> bool {
         if account.available_spots < spots {
             return false;
         }
@@ -228,11 +231,13 @@ impl Tx<'_> {
             Some(taken) => {
                 taken.rows += 1;
                 taken.spots += spots;
+                taken.first_expiry = taken.first_expiry.min(expires_at);
             }
             None => all.push(Taken {
                 event_id,
                 rows: 1,
                 spots,
+                first_expiry: expires_at,
             }),
         }
         true

@@ -49,6 +49,8 @@ struct Taken {
     event_id: i64,
     rows: i64,
     spots: i64,
+    /// When the first of these holds ends.
+    first_expiry: Timestamp,
 }
 
 impl<'c> Tx<'c> {

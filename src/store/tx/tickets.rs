@@ -73,32 +73,30 @@ impl Tx<'_> {
         self.list(call, |row| Ok((get(row, 16)?, ticket(row)?)))
     }
 
-    /// False: it was not a live hold.
+    /// It must be a live hold.
     pub fn ticket_confirm(
         &self,
         seq: i64,
         now: Timestamp,
         payment: Option<&PaymentRef>,
-    ) -> Result<bool, Error> {
-        let call = call!("ticket_confirm",
-            seq: seq, now: now, payment_ref: payment.map(PaymentRef::as_str));
-        Ok(self.execute(call)? == 1)
+    ) -> Result<(), Error> {
+        self.engine_later(call!("ticket_confirm",
+            seq: seq, now: now, payment_ref: payment.map(PaymentRef::as_str)))
     }
 
-    /// False: it was not a live hold, or one that ends no sooner.
+    /// It must be a live hold that ends sooner.
     pub fn ticket_extend(
         &self,
         seq: i64,
         now: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<bool, Error> {
-        let call = call!("ticket_extend", seq: seq, now: now, expires_at: expires_at);
-        Ok(self.execute(call)? == 1)
+    ) -> Result<(), Error> {
+        self.engine_later(call!("ticket_extend", seq: seq, now: now, expires_at: expires_at))
     }
 
-    /// False: it was no live ticket of more spots than that, or somebody has come in with it.
-    pub fn ticket_reduce(&self, seq: i64, now: Timestamp, spots: i64) -> Result<bool, Error> {
-        Ok(self.execute(call!("ticket_reduce", seq: seq, now: now, spots: spots))? == 1)
+    /// It must be a live ticket of more spots than that, with which nobody has come in.
+    pub fn ticket_reduce(&self, seq: i64, now: Timestamp, spots: i64) -> Result<(), Error> {
+        self.engine_later(call!("ticket_reduce", seq: seq, now: now, spots: spots))
     }
 
     /// Whether anybody may have bought it without a key.
@@ -107,14 +105,14 @@ impl Tx<'_> {
         Ok(self.find(call, |row| get(row, 0))? == Some(1))
     }
 
-    /// False: it was no live ticket, or its holder has come in.
-    pub fn ticket_cancel(&self, seq: i64, now: Timestamp) -> Result<bool, Error> {
-        Ok(self.execute(call!("ticket_cancel", seq: seq, now: now))? == 1)
+    /// It must be a live ticket, with which nobody has come in.
+    pub fn ticket_cancel(&self, seq: i64, now: Timestamp) -> Result<(), Error> {
+        self.engine_later(call!("ticket_cancel", seq: seq, now: now))
     }
 
-    /// False: it was not confirmed, or not so many are still to come.
-    pub fn ticket_check_in(&self, seq: i64, now: Timestamp, spots: i64) -> Result<bool, Error> {
-        Ok(self.execute(call!("ticket_check_in", seq: seq, now: now, spots: spots))? == 1)
+    /// It must be confirmed, and so many still to come.
+    pub fn ticket_check_in(&self, seq: i64, now: Timestamp, spots: i64) -> Result<(), Error> {
+        self.engine_later(call!("ticket_check_in", seq: seq, now: now, spots: spots))
     }
 
     /// False: it was not an expired hold.
