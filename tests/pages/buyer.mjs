@@ -51,8 +51,10 @@ test("two buyers want one spot: one has it, and the other gets it when it comes 
   for (const page of [ada, bob]) {
     await page.goto(`${server.url}/events/${event.id}`);
     await page.waitForSelector("#buy:enabled");
+    await page.fill("#email", page === ada ? "ada@example.com" : "bob@example.com");
   }
-  await Promise.all([buy(ada, "ada@example.com"), buy(bob, "bob@example.com")]);
+  // Whoever is late may find the button asleep already.
+  await Promise.all([ada, bob].map(page => page.evaluate(() => document.querySelector("#buy").click())));
   const first = await Promise.race([at(ada, "hold").then(() => ada), at(bob, "hold").then(() => bob)]);
   const second = first === ada ? bob : ada;
   await second.waitForSelector("#buy:disabled");
@@ -111,7 +113,7 @@ test("a countdown by the server's clock opens the sale", async t => {
   await page.addInitScript(() => { const own = Date.now; Date.now = () => own() - 3600000; });
   await page.goto(`${server.url}/events/${event.id}`);
   await page.waitForSelector("#opens:not([hidden])");
-  assert.match(await page.textContent("#opens"), /^1 day 23:59:5|^2 days 00:00:0/);
+  assert.match(await page.textContent("#opens"), /^1 day 23:59:5|^2 days 0:00:0/);
   await look(page, "buyer-countdown");
   await server.call("PATCH", `/events/${event.id}`, { sales_open_at: inTime(3000) });
   await page.reload();

@@ -1,7 +1,7 @@
 // A real server, a real browser, and what must hold of every page in it.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -50,11 +50,13 @@ export async function serve(test, ...flags) {
   return server;
 }
 
+const start = args => chromium.launch({ executablePath: process.env.BROWSER, args: ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", ...args] });
 let browser;
-/** A browser of somebody's own, with nothing in its storage. */
-export async function person(test, server, options = {}) {
-  browser ??= await chromium.launch({ executablePath: process.env.BROWSER, args: ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"] });
-  const context = await browser.newContext({ viewport: SIZES.phone, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
+/** A browser of somebody's own, with nothing in its storage; with a camera, if there is a film for it. */
+export async function person(test, server, options = {}, film = null) {
+  browser ??= await start([]);
+  const own = film && await start(["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", `--use-file-for-fake-video-capture=${film}`]);
+  const context = await (own ?? browser).newContext({ viewport: SIZES.phone, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(15000);
   const wrong = [];
@@ -70,12 +72,29 @@ export async function person(test, server, options = {}) {
   });
   test.after(async () => {
     await context.close();
+    await own?.close();
     assert.deepEqual(wrong, []);
   });
   return page;
 }
 process.on("exit", () => browser?.close());
 export const close = async () => { await browser?.close(); browser = undefined; };
+
+/** A film of codes, each given as its dark cells and seen for so many pictures, five a second (YUV4MPEG2). */
+export function film(test, codes, pictures) {
+  const folder = mkdtempSync(join(tmpdir(), "pages-")), [width, height, cell] = [320, 240, 7];
+  test.after(() => rmSync(folder, { recursive: true, force: true }));
+  const frames = codes.flatMap(cells => {
+    const frame = Buffer.alloc(width * height * 3 / 2, 128).fill(235, 0, width * height);
+    for (const [x, y] of cells.map(at => at.split(",").map(Number))) {
+      for (let row = y * cell; row < (y + 1) * cell; row++) frame.fill(16, row * width + x * cell, row * width + (x + 1) * cell);
+    }
+    return new Array(pictures).fill([Buffer.from("FRAME\n"), frame]).flat();
+  });
+  const file = join(folder, "film.y4m");
+  writeFileSync(file, Buffer.concat([Buffer.from(`YUV4MPEG2 W${width} H${height} F5:1 Ip A1:1 C420jpeg\n`), ...frames]));
+  return file;
+}
 
 /** Keeps a picture of the page in each size and light, and has axe judge it in both. */
 export async function look(page, name) {

@@ -5,18 +5,11 @@ const texts = JSON.parse($("texts").textContent);
 const root = new URL(html.dataset.root, location.href).pathname;
 const role = html.dataset.role;
 const needsKey = html.dataset.auth === "key";
-const keyAt = "lastseat.key " + root;
 const sleep = seconds => new Promise(done => setTimeout(done, seconds * 1000));
 const random = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, "0")).join("");
 const locale = navigator.language.startsWith(html.lang) ? navigator.language : html.lang;
-const count = n => new Intl.NumberFormat(locale).format(n);
-const date = (at, form) => new Intl.DateTimeFormat(locale, form).format(new Date(at));
-const clock = at => date(at, { timeStyle: "short" });
-const span = ms => {
-  const s = Math.max(0, Math.ceil(ms / 1000)), two = n => String(n).padStart(2, "0");
-  const days = Math.floor(s / 86400), hours = Math.floor(s / 3600) % 24, rest = `${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
-  return days ? `${t("days", { n: days })} ${two(hours)}:${rest}` : hours ? `${hours}:${rest}` : rest;
-};
+const count = (n, form) => new Intl.NumberFormat(locale, form).format(n);
+const date = (at, timeStyle, dateStyle) => new Intl.DateTimeFormat(locale, { timeStyle, dateStyle }).format(new Date(at));
 // A text with its values; of one thing, the text for one if there is one.
 function t(name, values = {}) {
   const text = (values.n === 1 && texts[name + "_one"]) || texts[name];
@@ -30,31 +23,23 @@ const kept = (storage, place) => ({
   get() { try { return JSON.parse(window[storage].getItem(place)); } catch { return null; } },
   set(value) { try { window[storage].setItem(place, JSON.stringify(value)); } catch { /* goes on without */ } },
 });
-const apiKey = kept("sessionStorage", keyAt);
+const apiKey = kept("sessionStorage", "lastseat.key " + root);
 
 // The server's clock: each answer's Date says between which two moments of ours its second was.
 let slow = -Infinity, fast = Infinity;
-const now = () => Date.now() + (slow + fast > -Infinity ? (slow + fast) / 2 : 0);
-function noteClock(response, asked) {
-  const at = Date.parse(response.headers.get("Date"));
-  if (!at) return;
-  slow = Math.max(slow, at - Date.now());
-  fast = Math.min(fast, at + 1000 - asked);
-  if (slow > fast) [slow, fast] = [at - Date.now(), at + 1000 - asked];
-}
-function headers(more) {
-  const key = role === "organizer" && apiKey.get();
-  return { "X-Role": role, ...(key && { Authorization: "Bearer " + key }), ...more };
+const now = () => Date.now() + (fast < Infinity ? (slow + fast) / 2 : 0);
+async function send(path, headers, options) {
+  const asked = Date.now(), key = role === "organizer" && apiKey.get();
+  const response = await fetch(root + path, { cache: "no-store", headers: { "X-Role": role, ...(key && { Authorization: "Bearer " + key }), ...headers }, ...options });
+  const at = Date.parse(response.headers.get("Date")), least = at - Date.now(), most = at + 1000 - asked;
+  if (at) [slow, fast] = least > fast || most < slow ? [least, most] : [Math.max(slow, least), Math.min(fast, most)];
+  return response;
 }
 // One attempt at a request. Status 0: there was no answer.
 async function attempt(method, path, body, key, accept = "application/json") {
-  const asked = Date.now();
   try {
-    const response = await fetch(root + path, {
-      method, cache: "no-store", signal: AbortSignal.timeout(15000), body: body && JSON.stringify(body),
-      headers: headers({ Accept: accept, ...(body && { "Content-Type": "application/json" }), ...(key && { "Idempotency-Key": key }) }),
-    });
-    noteClock(response, asked);
+    const headers = { Accept: accept, ...(body && { "Content-Type": "application/json" }), ...(key && { "Idempotency-Key": key }) };
+    const response = await send(path, headers, { method, signal: AbortSignal.timeout(15000), body: body && JSON.stringify(body) });
     const isJson = /json/.test(response.headers.get("Content-Type"));
     return { status: response.status, headers: response.headers, body: await (isJson ? response.json() : response.text()) };
   } catch {
@@ -73,43 +58,3 @@ async function insist(...request) {
     await sleep(seconds);
   }
 }
-// Hands on whatever comes in a stream of server-sent events, for good. Where there is none to be
-// had, what is at `path` is asked for every now and then; other refusals end it.
-async function follow(path, each, refused) {
-  for (let round = 0; ; round++) {
-    const stop = new AbortController();
-    let silence = setTimeout(() => stop.abort(), 40000);
-    try {
-      const asked = Date.now();
-      const response = await fetch(root + path(), { headers: headers({ Accept: "text/event-stream" }), cache: "no-store", signal: stop.signal });
-      noteClock(response, asked);
-      const isStream = /event-stream/.test(response.headers.get("Content-Type"));
-      if (!response.ok && !isLost(response.status)) return refused(response.status, await response.json());
-      if (response.ok && !isStream) each(await response.json()), round = 0, put("lost", "");
-      if (response.status === 503) {
-        const answer = await attempt("GET", path());
-        if (answer.status === 200) each(answer.body);
-      }
-      if (response.status === 429) await sleep(pause(response, 0));
-      const reader = isStream && response.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (let text = "", piece; reader && !(piece = await reader.read()).done;) {
-        clearTimeout(silence);
-        silence = setTimeout(() => stop.abort(), 40000);
-        const blocks = (text + piece.value).split("\n\n");
-        text = blocks.pop();
-        for (const block of blocks) {
-          const data = block.split("\n").find(line => line.startsWith("data:"));
-          if (data) each(JSON.parse(data.slice(5)));
-        }
-        round = 0;
-        put("lost", "");
-      }
-    } catch {
-      put("lost", t("lost"));
-    }
-    clearTimeout(silence);
-    await sleep(Math.min(5 + 2 ** round, 30));
-  }
-}
-// Shows what is under this title to whoever does not see it move.
-const present = id => setTimeout(() => $(id).focus());

@@ -1,7 +1,7 @@
 //! The pages for people: each one file that needs nothing else, in the languages of `texts.json`.
 //!
-//! A page is put together once for each language: `{{common.css}}` and `{{common.js}}` stand for those
-//! files, `{{texts}}` for the texts that its script needs, and any other `{{name}}` for a text.
+//! A page is put together once for each language: `{{common.css}}`, `{{common.js}}` and `{{follow.js}}`
+//! stand for those files, `{{texts}}` for the texts that its script needs, and any other `{{name}}` for a text.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -17,6 +17,7 @@ pub const LANGUAGES: [&str; 2] = ["en", "de"];
 
 const COMMON_CSS: &str = include_str!("common.css");
 const COMMON_JS: &str = include_str!("common.js");
+const FOLLOW_JS: &str = include_str!("follow.js");
 /// By page (or "common"), then by name, then by language.
 const TEXTS: &str = include_str!("texts.json");
 type Texts = BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>;
@@ -55,7 +56,8 @@ impl Page {
 
     fn render(&self, language: &str, auth: Auth) -> Rendered {
         let mut html = self.source.replace("{{common.css}}", COMMON_CSS);
-        html = without_margins(&html.replace("{{common.js}}", COMMON_JS));
+        html = html.replace("{{common.js}}", COMMON_JS);
+        html = without_margins(&html.replace("{{follow.js}}", FOLLOW_JS));
         html = html.replace("{{language}}", language);
         html = html.replace("{{auth}}", if auth == Auth::Key { "key" } else { "role" });
         let mut for_script = BTreeMap::new();
