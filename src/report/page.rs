@@ -212,6 +212,16 @@ impl Page {
                 row(Row::Part, what, &count(n), &share(n));
             }
             row(Row::Whole, "spots free", &count(sums.now.free()), "");
+            if sums.waited_for > 0 {
+                row(
+                    Row::Whole,
+                    "waited for in line",
+                    &count(sums.waited_for),
+                    "",
+                );
+                row(Row::Part, "offered to the line", &count(sums.offered), "");
+                row(Row::Part, "confirmed of these", &count(sums.taken), "");
+            }
             row(
                 Row::Whole,
                 "checked in",

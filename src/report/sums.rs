@@ -71,6 +71,7 @@ struct Change {
     available_spots: Option<i64>,
     party: i64,
     was_confirmed: bool,
+    was_offered: bool,
     reason: Option<CancelReason>,
 }
 
@@ -78,6 +79,7 @@ impl Change {
     fn read(row: &dyn Row) -> Result<Change, Error> {
         let confirmed_at: Option<i64> = get(row, 5)?;
         let reason: Option<&str> = get(row, 6)?;
+        let offered_at: Option<i64> = get(row, 7)?;
         Ok(Change {
             at: get(row, 0)?,
             kind: parsed(row, 1, LedgerKind::parse)?,
@@ -85,6 +87,7 @@ impl Change {
             available_spots: get(row, 3)?,
             party: get::<Option<i64>>(row, 4)?.unwrap_or(0),
             was_confirmed: confirmed_at.is_some(),
+            was_offered: offered_at.is_some(),
             reason: reason.and_then(CancelReason::parse),
         })
     }
@@ -142,6 +145,10 @@ pub struct Sums {
     pub by_holder: i64,
     pub by_organizer: i64,
     pub checked_in: i64,
+    /// What was waited for in line, of this what was offered, and of this what was confirmed.
+    pub waited_for: i64,
+    pub offered: i64,
+    pub taken: i64,
     pub now: Spots,
     pub put_on_sale: Option<i64>,
     pub first_sale: Option<i64>,
@@ -166,6 +173,12 @@ impl Sums {
 
     fn add(&mut self, change: &Change) {
         let moved = change.moved();
+        match change.kind {
+            LedgerKind::Waiting => self.waited_for += change.party,
+            LedgerKind::Offered => self.offered -= change.spots,
+            LedgerKind::Confirmed if change.was_offered => self.taken += change.party,
+            _ => {}
+        }
         match change.kind {
             LedgerKind::Created => {
                 self.created += change.spots;

@@ -5,6 +5,7 @@ use super::contract_support::{
     Run, cancel_event, cancel_ticket, change_event, check_in, frozen, rfc3339, run, sell,
     sell_for_good, unlimited,
 };
+use super::line::{ask, join};
 use crate::support::sale::Sale;
 use crate::support::{PATIENCE, Server, assert_sound, verify, wait_until};
 use std::collections::HashSet;
@@ -165,6 +166,27 @@ fn each_number_is_what_the_server_says() {
     let course = numbers(&page, "Spots since");
     assert_eq!(course.last().unwrap(), &[2, 0, 10, 12]);
     assert!(!page.contains(&a), "a ticket's id is its holder's secret");
+}
+
+#[test]
+fn what_was_waited_for_offered_and_confirmed_is_told() {
+    let server = unlimited();
+    let event = server.create_event("Walk", 5);
+    let ada = sell_for_good(&server, event, "ada@example.com");
+    let all_others = ask(&server, event, "bob", 4, false).text("ticket_id");
+    assert!(!page(server.db_path(), None).contains("in line"));
+    let party = join(&server, event, "cy", 3);
+    let _offered = join(&server, event, "di", 1);
+    let _waiting = join(&server, event, "ed", 2);
+    cancel_ticket(&server, &all_others).expect_status(200);
+    server.confirm(&party).expect_status(200);
+    server.confirm(&ada).expect_status(200);
+    let names = [
+        "waited for in line",
+        "offered to the line",
+        "confirmed of these",
+    ];
+    assert_eq!(rows(&page(server.db_path(), None), names), ["6", "4", "3"]);
 }
 
 #[test]
