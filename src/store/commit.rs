@@ -29,6 +29,11 @@ use crate::model::Timestamp;
 /// No job waits longer than this for its transaction, whatever is in the way.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// Where a transaction takes several round trips, it waits so long for company, and again while some
+/// comes: what it costs is shared by as many as there are.
+const COMPANY_COMES_WITHIN: Duration = Duration::from_micros(300);
+const COMPANY_WAIT_MAX: Duration = Duration::from_millis(3);
+
 /// A piece of work that shares its transaction with others.
 pub trait Job: Send {
     /// Does the work. May be called again, on a state as if the first call had never been, after
@@ -56,6 +61,8 @@ pub struct CommitQueue {
     baton_receiver: Receiver<Db>,
     batch_jobs_max: usize,
     clock: Clock,
+    /// Whether the last batch had more jobs than one.
+    was_shared: AtomicBool,
     /// After an I/O error in COMMIT or a checkpoint: nothing is committed any more.
     distrusted: AtomicBool,
     /// Told why another server should take over.
@@ -82,6 +89,7 @@ impl CommitQueue {
             baton_receiver,
             batch_jobs_max,
             clock,
+            was_shared: AtomicBool::new(false),
             distrusted: AtomicBool::new(false),
             retire,
         }
@@ -196,6 +204,9 @@ impl CommitQueue {
 
     /// Takes jobs from the queue and decides about each: an outcome for every one that was taken.
     fn lead_batch(&self, writer: &Db) -> Vec<(Waiting, Result<(), Error>)> {
+        if writer.is_far() && self.was_shared.load(Ordering::Relaxed) {
+            self.wait_for_company();
+        }
         let mut batch = Vec::with_capacity(self.batch_jobs_max.min(64));
         let mut late = Vec::new();
         for waiting in self.job_receiver.try_iter().take(self.batch_jobs_max) {
@@ -205,6 +216,7 @@ impl CommitQueue {
                 late.push((waiting, Err(Error::Overloaded)));
             }
         }
+        self.was_shared.store(batch.len() > 1, Ordering::Relaxed);
         let Some(oldest) = batch.iter().map(|waiting| waiting.since).min() else {
             return late;
         };
@@ -226,6 +238,17 @@ impl CommitQueue {
         count(&outcomes);
         late.extend(batch.into_iter().zip(outcomes));
         late
+    }
+
+    /// Those whom the last batch has answered ask again at once, and would otherwise wait for this one
+    /// and be the next, so that a crowd is served in two halves.
+    fn wait_for_company(&self) {
+        let until = Instant::now() + COMPANY_WAIT_MAX;
+        let mut jobs = 0;
+        while jobs < self.job_receiver.len() && Instant::now() < until {
+            jobs = self.job_receiver.len();
+            std::thread::sleep(COMPANY_COMES_WITHIN);
+        }
     }
 
     fn finish(&self, waiting: Waiting, outcome: Result<(), Error>) {
