@@ -101,29 +101,25 @@ fn file_of(src: &Path, modules: &[String]) -> Option<PathBuf> {
 fn imports(src: &Path, file: &Path) -> Vec<PathBuf> {
     let text = std::fs::read_to_string(file).expect("a source file");
     let inside = file.strip_prefix(src).expect("below src");
-    let mut own: Vec<String> = inside
+    let own: Vec<String> = inside
         .with_extension("")
         .iter()
         .map(|name| name.to_string_lossy().into_owned())
         .filter(|name| name != "mod")
         .collect();
-    let lines = text.lines().filter_map(|line| {
-        let line = line.trim_start_matches("pub ").strip_prefix("use ")?;
-        Some(line.to_owned())
-    });
-    own.push(String::new());
+    let lines = text.lines().map(|line| line.trim_start_matches("pub "));
     let found = lines.filter_map(|line| {
-        let mut modules = own[..own.len() - 1].to_vec();
+        let line = line.strip_prefix("use ")?;
+        let mut modules = own.clone();
         let names = line.split(['{', ';', ' ']).next()?.split("::");
         let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
         match *names.first()? {
-            "crate" => modules.clear(),
-            "super" => {}
+            "crate" | "super" => {}
             _ => return None,
         }
         for name in names {
             match name {
-                "crate" => {}
+                "crate" => modules.clear(),
                 "super" => drop(modules.pop()),
                 name => modules.push(name.to_owned()),
             }
